@@ -1,0 +1,101 @@
+"""Put CWFA on the stage outputs of a network by forward hooks, and take it off again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn as nn
+from mmengine.logging import MMLogger, print_log
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from mmseg_robust.models.feature_augmentation.cwfa import CWFA, epsilon_per_stage
+from mmseg_robust.models.stage_outputs import (
+    ModuleSpec,
+    StageOutput,
+    find_backbone,
+    find_stage_outputs,
+)
+
+
+class _AugmentStage:
+    """Forward hook of one stage.
+
+    The owner's training flag decides, not the stage's own: ``frozen_stages`` puts stages into
+    evaluation mode while the network trains. An object and not a closure, so that a deep copy of
+    the network (as ``EMAHook`` makes) gets hooks that look at the copy.
+    """
+
+    def __init__(self, cwfa: CWFA, stage: int, layout: str | None, owner: nn.Module) -> None:
+        self.cwfa = cwfa
+        self.stage = stage
+        self.layout = layout
+        self.owner = owner
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
+        if not self.owner.training:
+            return None
+        return self.cwfa(output, self.stage, self.layout)
+
+
+class AttachedCWFA:
+    """CWFA on the stage outputs of a model.
+
+    Attributes:
+        cwfa (CWFA): What augments; ``advance`` it before each training iteration.
+        outputs (list[StageOutput]): Where it is attached.
+
+    Args:
+        model (nn.Module): A model with a ``backbone``, or a backbone.
+        epsilon (float or sequence of float): Norm of the shift, or one a stage.
+        prob (float): Probability that a sample is augmented at a stage.
+        stages (sequence of int, optional): Stages to augment. Default: all.
+        modules (sequence of str or dict, optional): Module paths for an unknown backbone, see
+            :func:`~mmseg_robust.models.stage_outputs.find_stage_outputs`.
+        seed (int): Seed of the draws.
+
+    Raises:
+        InputError: If a value is wrong or the stage outputs cannot be found.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        epsilon: float | Sequence[float],
+        prob: float,
+        stages: Sequence[int] | None = None,
+        modules: Sequence[ModuleSpec] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.outputs: list[StageOutput] = find_stage_outputs(model, stages, modules)
+        self.cwfa = CWFA(epsilon_per_stage(epsilon, len(self.outputs)), prob, seed)
+        owner = model if modules is not None else find_backbone(model)
+        self._handles: list[RemovableHandle] = [
+            out.module.register_forward_hook(_AugmentStage(self.cwfa, i, out.layout, owner))
+            for i, out in enumerate(self.outputs)
+        ]
+
+    def detach(self) -> None:
+        """Remove the forward hooks; the network is stock again."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+
+def log_norms(cwfa: CWFA, names: Sequence[str], logger: MMLogger | str | None) -> None:
+    """Log each stage's mean norm of the global average feature beside its epsilon.
+
+    The ratio tells whether epsilon is in scale: at 9 and LayerNorm's outputs (norm of a token about
+    the square root of the channels) the paper's shift is of the order of the feature itself.
+
+    Args:
+        cwfa (CWFA): After one pass with ``awake``.
+        names (sequence of str): Names of the stages.
+        logger (MMLogger, str or None): Where to log, as ``mmengine.logging.print_log`` takes it.
+    """
+    lines = ["CWFA: mean norm of the global average feature (first batch) beside epsilon"]
+    for name, norm, epsilon in zip(names, cwfa.mean_norms, cwfa.epsilon):
+        ratio = f"{epsilon / norm:.2f} times the norm" if norm > 0 else "norm is zero"
+        lines.append(f"  {name}: norm {norm:.3g}, epsilon {epsilon:g} ({ratio})")
+    print_log("\n".join(lines), logger=logger)
