@@ -1,0 +1,109 @@
+"""Common corruptions by the mended ``imagecorruptions`` package, reproducible image by image."""
+
+from __future__ import annotations
+
+import hashlib
+import os.path
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+
+from mmseg_robust.corruptions.glass_blur import glass_blur
+from mmseg_robust.corruptions.names import check_name, check_severity
+from mmseg_robust.errors import InputError
+
+MIN_SIDE = 32
+"""Least height and width in pixels that ``imagecorruptions`` accepts."""
+
+
+def image_seed(base_seed: int, image_name: str) -> int:
+    """One integer for an image, the same on every machine, worker and rank.
+
+    Args:
+        base_seed (int): Seed of the run.
+        image_name (str): Path or name of the image. Folder and extension do not count, so that a
+            copy in another place or format draws the same numbers.
+
+    Returns:
+        int: In [0, 2**63).
+    """
+    stem = os.path.splitext(os.path.basename(image_name))[0]
+    return _hash(base_seed, stem) >> 1
+
+
+def corrupt_reference(image: np.ndarray, name: str, severity: int, seed: int) -> np.ndarray:
+    """Corrupts one RGB image as ``imagecorruptions`` 1.1.2 does.
+
+    The result depends on the four arguments alone. NumPy's global random state, which the package
+    draws from, is set inside and put back before the function returns or raises.
+
+    Args:
+        image (np.ndarray): RGB image, uint8, shape (H, W, 3), H and W at least 32.
+        name (str): One of the 19 names in ``names.NAMES``.
+        severity (int): 0 (the identity) to 5.
+        seed (int): Seed of the image, see :func:`image_seed`. The corruption and the severity are
+            mixed in, so that cells of one image draw different numbers.
+
+    Returns:
+        np.ndarray: A new array, RGB, uint8, shape (H, W, 3).
+
+    Raises:
+        InputError: If the name or the severity is unknown, or the image has another type, shape
+            or is smaller than 32 pixels.
+    """
+    check_name(name)
+    check_severity(severity)
+    _check_image(image)
+    if severity == 0:
+        return image.copy()
+    state = np.random.get_state()
+    try:
+        np.random.seed(_hash(seed, name, severity) & 0xFFFFFFFF)
+        return _run(np.ascontiguousarray(image), name, severity)
+    finally:
+        np.random.set_state(state)
+
+
+def _hash(*parts: object) -> int:
+    """64 bits of SHA-256 over the parts' text (Python's own ``hash`` differs by process)."""
+    text = "\0".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def _check_image(image: np.ndarray) -> None:
+    is_array = isinstance(image, np.ndarray)
+    if not is_array or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {image.shape}" if is_array else type(image).__name__
+        raise InputError(
+            f"An image to corrupt must be a uint8 array of shape (H, W, 3), got {found}."
+        )
+    height, width = image.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise InputError(
+            f"An image to corrupt must be at least {MIN_SIDE} pixels high and wide, "
+            f"got {height} x {width}."
+        )
+
+
+@lru_cache(maxsize=1)
+def _imagecorruptions() -> ModuleType:
+    """The mended package, looked up once a process."""
+    from mmseg_robust.compat import load_imagecorruptions
+
+    return load_imagecorruptions()
+
+
+def _run(image: np.ndarray, name: str, severity: int) -> np.ndarray:
+    """Applies one corruption with the random state as it stands."""
+    if name == "glass_blur":
+        return glass_blur(image, severity).astype(np.uint8)
+    from PIL import Image
+
+    corrupted = _imagecorruptions().corruption_dict[name](Image.fromarray(image), severity)
+    values = np.asarray(corrupted)
+    if values.dtype != np.uint8 and np.isnan(values).any():
+        # Spatter divides by the largest drop: on tiny images there may be none, and then there is
+        # nothing to add.
+        return image.copy()
+    return values.astype(np.uint8)

@@ -1,0 +1,286 @@
+"""The robustness test loop in a real runner, against the stock loop and metric."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from colour_runs import CLASSES, build, config, pipeline, scene, write_scenes
+from mmengine.hooks import Hook
+from PIL import Image
+from small_runs import environment
+
+from mmseg_robust.corruptions import corrupt_reference, get_protocol, image_seed
+from mmseg_robust.errors import InputError
+
+STOCK = {"test_cfg": dict(type="TestLoop", _delete_=True)}
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scenes(tmp_path_factory.mktemp("scenes"), count=5)
+
+
+def run(root: Path, work_dir: Path, **changes: Any) -> tuple[dict[str, float], dict[str, Any]]:
+    """Metrics and record of a run."""
+    out_file = str(work_dir / "out.json")
+    metrics = build(config(root, work_dir, **{"test_cfg.out_file": out_file, **changes})).test()
+    return metrics, json.loads(Path(out_file).read_text())
+
+
+def scores(record: dict[str, Any]) -> list[Any]:
+    """What must not depend on how the work was shared out."""
+    return [record["clean"], record["cells"], record["corruptions"], record["summary"]]
+
+
+@pytest.fixture(scope="module")
+def measured(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, dict]:
+    return run(scenes, tmp_path_factory.mktemp("measured"))
+
+
+def test_clean_metrics_equal_the_stock_loop(scenes: Path, tmp_path: Path, measured: tuple) -> None:
+    stock = build(config(scenes, tmp_path, **STOCK)).test()
+    assert 50 < stock["mIoU"] < 99.9  # neither trivial nor broken
+    assert {key: measured[0][key] for key in stock} == stock
+    assert round(measured[1]["clean"]["mIoU"], 2) == pytest.approx(stock["mIoU"], abs=1e-4)
+
+
+@pytest.mark.parametrize("cell", [("impulse_noise", 4), ("fog", 4), ("jpeg_compression", 2)])
+def test_a_cell_equals_the_stock_loop_on_stored_images(
+    tmp_path: Path, measured: tuple, cell: tuple[str, int]
+) -> None:
+    root = write_scenes(tmp_path / "stored", count=5)
+    for index in range(5):
+        image = corrupt_reference(scene(index)[0], *cell, image_seed(0, f"{index}.png"))
+        Image.fromarray(image).save(root / "img" / f"{index}.png")
+    stock = build(config(root, tmp_path, **STOCK)).test()
+    entry = next(e for e in measured[1]["cells"] if (e["corruption"], e["severity"]) == cell)
+    for key in ("mIoU", "aAcc", "mAcc"):
+        assert round(entry[key], 2) == pytest.approx(stock[key], abs=1e-4)
+    assert abs(entry["mIoU"] - measured[1]["clean"]["mIoU"]) > 1
+
+
+def test_the_record(measured: tuple) -> None:
+    metrics, record = measured
+    protocol = get_protocol("demo")
+    assert record["protocol"]["name"] == "demo"
+    assert record["num_images"] == 5
+    assert record["classes"] == list(CLASSES)
+    assert len(record["cells"]) == len(protocol.cells)
+    labelled = 5 * (48 * 64 - 36)
+    for entry in [record["clean"], *record["cells"]]:
+        areas = {name: np.array(values) for name, values in entry["areas"].items()}
+        assert areas["label"].sum() == areas["prediction"].sum() == labelled
+        iou = 100 * areas["intersect"] / areas["union"]
+        assert entry["mIoU"] == pytest.approx(iou.mean())
+        assert entry["aAcc"] == pytest.approx(100 * areas["intersect"].sum() / labelled)
+    means = [
+        np.mean([e["mIoU"] for e in record["cells"] if e["corruption"] == name])
+        for name in protocol.corruptions
+    ]
+    assert record["summary"]["mean"] == pytest.approx(np.mean(means))
+    retention = 100 * np.mean(means) / record["clean"]["mIoU"]
+    assert metrics["robustness/retention"] == round(retention, 2)
+    assert metrics["robustness/fog"] == round(means[protocol.corruptions.index("fog")], 2)
+    assert "robustness/mCE" not in metrics
+
+
+@pytest.mark.parametrize("batch_size, workers", [(3, 0), (2, 2)])
+def test_batches_and_workers_change_nothing(
+    scenes: Path, tmp_path: Path, measured: tuple, batch_size: int, workers: int
+) -> None:
+    changes = {
+        "test_dataloader.batch_size": batch_size,
+        "test_dataloader.num_workers": workers,
+    }
+    runner = build(config(scenes, tmp_path, **changes))
+    assert runner.test() == measured[0]
+    assert runner.test() == measured[0]  # a second run starts from zero
+
+
+def test_the_seed_matters(scenes: Path, tmp_path: Path, measured: tuple) -> None:
+    _, record = run(scenes, tmp_path, **{"test_cfg.seed": 1})
+    assert record["clean"] == measured[1]["clean"]
+    assert record["summary"]["mean"] != measured[1]["summary"]["mean"]
+
+
+def test_two_ranks_give_the_numbers_of_one(scenes: Path, tmp_path: Path, measured: tuple) -> None:
+    # 5 images times 13 passes are an odd number: a stock sampler would repeat one for the 2nd rank
+    out_file = tmp_path / "two.json"
+    changes = {"launcher": "pytorch", "test_cfg.out_file": str(out_file)}
+    config(scenes, tmp_path, **changes).dump(tmp_path / "two.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    script = Path(__file__).parents[2] / "colour_runs.py"
+    done = subprocess.run(
+        [*command, str(script), str(tmp_path / "two.py")],
+        env=environment(), capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert scores(json.loads(out_file.read_text())) == scores(measured[1])
+
+
+def test_reduce_zero_label_and_ignore_index(scenes: Path, tmp_path: Path) -> None:
+    changes = {
+        "test_dataloader.dataset.reduce_zero_label": True,
+        "test_evaluator.ignore_index": 1,
+    }
+    stock = build(config(scenes, tmp_path / "stock", **changes, **STOCK)).test()
+    metrics, record = run(scenes, tmp_path, **changes)
+    assert {key: metrics[key] for key in stock} == stock
+    # Reduced labels: 0 becomes 255, which is no class; 1 is ignored.
+    assert record["clean"]["areas"]["label"][1:] == [0, 0]
+    assert record["clean"]["IoU"][0] == pytest.approx(float(stock["mIoU"]) * 3, abs=0.03)
+
+
+def test_test_time_augmentation(scenes: Path, tmp_path: Path) -> None:
+    flips = [[dict(type="RandomFlip", prob=p, direction="horizontal") for p in (0.0, 1.0)]]
+    tail = [[dict(type="LoadAnnotations")], [dict(type="PackSegInputs")]]
+    cfg = config(scenes, tmp_path)
+    cfg.test_dataloader.batch_size = 2
+    cfg.test_dataloader.dataset.pipeline = [
+        dict(type="LoadImageFromFile"),
+        dict(type="TestTimeAug", transforms=flips + tail),
+    ]
+    cfg.model = dict(type="SegTTAModel", module=cfg.model)
+    metrics = build(cfg).test()
+    cfg.test_cfg = dict(type="TestLoop")
+    stock = build(cfg).test()
+    assert {key: metrics[key] for key in stock} == stock
+
+
+class CallCounter(Hook):
+    """Counts the calls of a test run."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.cells: set[int] = set()
+
+    def before_test_epoch(self, runner: Any) -> None:
+        self.calls.append("before_test_epoch")
+
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any, outputs: Any) -> None:
+        self.cells.update(sample.robustness_cell for sample in outputs)
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float]) -> None:
+        assert "robustness/mean" in metrics
+        self.calls.append("after_test_epoch")
+
+
+def test_hooks_see_one_test_run(scenes: Path, tmp_path: Path) -> None:
+    runner = build(config(scenes, tmp_path))
+    counter = CallCounter()
+    runner.register_hook(counter)
+    runner.test()
+    assert counter.calls == ["before_test_epoch", "after_test_epoch"]
+    assert counter.cells == set(range(13))
+
+
+def test_pictures_and_label_maps_are_kept_by_cell(scenes: Path, tmp_path: Path) -> None:
+    changes = {
+        "test_evaluator.output_dir": str(tmp_path / "maps"),
+        "test_dataloader.batch_size": 3,
+        "default_hooks.visualization": dict(type="SegVisualizationHook", draw=True, interval=1),
+        "visualizer": dict(
+            type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")], alpha=0.0
+        ),
+    }
+    runner = build(config(scenes, tmp_path, **changes))
+    runner.test()
+    maps = {str(path.relative_to(tmp_path / "maps")) for path in (tmp_path / "maps").rglob("*.png")}
+    passes = get_protocol("demo").passes
+    assert maps == {f"{cell}/{index}.png" for cell in passes for index in range(5)}
+    pictures = {path.name: path for path in Path(runner.log_dir).rglob("*test_*.png")}
+    assert len(pictures) == 5 * 13
+    # Left half: the labels over the image the model saw, here fully transparent.
+    drawn = np.asarray(Image.open(pictures["impulse_noise_4_test_2.png_0.png"]))[:48, :64]
+    seen = corrupt_reference(scene(2)[0], "impulse_noise", 4, image_seed(0, "2.png"))
+    assert np.abs(drawn.astype(int) - seen)[8:-8, 8:-8].mean() < 3
+
+
+def test_progress_and_table_are_logged(scenes: Path, tmp_path: Path) -> None:
+    changes = {"log_level": "INFO", "default_hooks.logger": dict(type="LoggerHook", interval=10)}
+    runner = build(config(scenes, tmp_path, **changes))
+    runner.test()
+    log = next(Path(runner.log_dir).glob("*.log")).read_text()
+    assert "Epoch(test) [60/65]" in log
+    assert "| [weather]" in log
+    assert "demo (version 1), 5 images: clean" in log
+    assert (Path(runner.log_dir) / "robustness.json").is_file()
+
+
+def test_a_run_is_its_own_baseline(scenes: Path, tmp_path: Path, measured: tuple) -> None:
+    first = tmp_path / "first.json"
+    first.write_text(json.dumps(measured[1]))
+    metrics, record = run(scenes, tmp_path, **{"test_cfg.baseline": str(first)})
+    assert metrics["robustness/mCE"] == metrics["robustness/relative_mCE"] == 100
+    assert record["corruptions"]["fog"]["CE"] == pytest.approx(100)
+
+
+def test_nan_logits_are_counted_and_reported(
+    scenes: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    runner = build(config(scenes, tmp_path, **{"test_cfg.out_file": str(tmp_path / "o.json")}))
+    with torch.no_grad():
+        runner.model.decode_head.conv_seg.bias[1] = float("nan")
+    metrics = runner.test()
+    record = json.loads((tmp_path / "o.json").read_text())
+    assert record["clean"]["nan_images"] == 5
+    assert record["clean"]["areas"]["prediction"][1] == sum(record["clean"]["areas"]["label"])
+    assert 0 < metrics["mIoU"] < 20
+    assert "NaN for 5 images of cell fog/2" in capfd.readouterr().out
+
+
+BAD = [
+    ({"test_cfg.protocol": "cityscape-c"}, "Did you mean 'cityscapes-c'"),
+    ({"test_cfg.protocol": "imagenet-c"}, "after resize and crop"),
+    ({"test_cfg.backend": "gpu"}, "Unknown backend 'gpu'. Known: imagecorruptions"),
+    ({"test_cfg.baseline": "/no/where.json"}, "Cannot read the baseline '/no/where.json'"),
+    ({"test_cfg.out_file": "/proc/none/o.json"}, "Cannot write '/proc/none/o.json'"),
+    ({"test_evaluator.format_only": True, "test_evaluator.output_dir": "/tmp"}, "format_only"),
+    ({"test_dataloader.dataset.metainfo": dict(_delete_=True)}, "names no classes"),
+    ({"test_dataloader.num_batch_per_epoch": 2}, "would cut off cells"),
+    ({"test_dataloader.dataset.data_prefix.img_path": "nothing"}, "holds no image"),
+    ({"test_dataloader.dataset.pipeline": pipeline()[1:]}, "starts with Resize"),
+    ({"test_dataloader.dataset.pipeline": pipeline()[:2] + pipeline()[3:]}, "No label came with"),
+    (
+        {"test_dataloader.dataset.pipeline": [pipeline()[i] for i in (0, 2, 1, 3)]},
+        "put LoadAnnotations after Resize",
+    ),
+    ({"test_dataloader.drop_last": True, "test_dataloader.batch_size": 2}, "drop_last"),
+]
+
+
+@pytest.mark.parametrize("changes, message", BAD, ids=[message for _, message in BAD])
+def test_bad_input(scenes: Path, tmp_path: Path, changes: dict, message: str) -> None:
+    (scenes / "nothing").mkdir(exist_ok=True)
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        build(config(scenes, tmp_path, **changes)).test()
+
+
+def test_a_baseline_of_another_protocol_is_refused(
+    scenes: Path, tmp_path: Path, measured: tuple
+) -> None:
+    first = tmp_path / "first.json"
+    first.write_text(json.dumps(measured[1]))
+    changes = {"test_cfg.baseline": str(first), "test_cfg.protocol": "camvid-c"}
+    with pytest.raises(InputError, match="measured with protocol demo version 1"):
+        build(config(scenes, tmp_path, **changes)).test()
+
+
+def test_a_small_image_in_a_worker_is_named_in_one_line(tmp_path: Path) -> None:
+    root = write_scenes(tmp_path / "scenes", count=2)
+    image, label = scene(2, height=20)
+    Image.fromarray(image).save(root / "img" / "2.png")
+    Image.fromarray(label).save(root / "ann" / "2.png")
+    with pytest.raises(InputError) as caught:
+        build(config(root, tmp_path, **{"test_dataloader.num_workers": 1})).test()
+    assert str(caught.value).endswith(
+        "2.png: An image to corrupt must be at least 32 pixels high and wide, got 20 x 64."
+    )
+    assert "\n" not in str(caught.value)

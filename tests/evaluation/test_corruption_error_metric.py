@@ -1,0 +1,108 @@
+"""The metric under the stock test loop over a stored tree, against the robustness loop."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from colour_runs import build, config, scene, write_scenes
+from PIL import Image
+
+from mmseg_robust.corruptions import Cell, corrupt_reference, get_protocol, image_seed
+from mmseg_robust.errors import InputError
+from mmseg_robust.evaluation.corruption_error_metric import (
+    CorruptionErrorMetric,
+    cell_of_path,
+)
+
+PROTOCOL = get_protocol("demo")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two images in all cells of the protocol and in one more, with labels beside them."""
+    root = tmp_path_factory.mktemp("stored")
+    for cell in (*PROTOCOL.passes, Cell("snow", 1)):
+        for index in range(2):
+            image, label = scene(index)
+            image = corrupt_reference(
+                image, cell.corruption if cell.severity else "fog", cell.severity,
+                image_seed(0, str(index)),
+            )  # fmt: skip
+            for folder, pixels in (("img", image), ("ann", label)):
+                path = root / folder / str(cell) / f"{index}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(path)
+    return root
+
+
+def test_it_gives_the_numbers_of_the_loop(stored: Path, tmp_path: Path) -> None:
+    clean = write_scenes(tmp_path / "clean", count=2)
+    loop_file, metric_file = tmp_path / "loop.json", tmp_path / "metric.json"
+    expected = build(config(clean, tmp_path, **{"test_cfg.out_file": str(loop_file)})).test()
+    metric = dict(
+        type="CorruptionErrorMetric", protocol="demo", root=str(stored / "img"),
+        baseline=str(loop_file), out_file=str(metric_file), _delete_=True,
+    )  # fmt: skip
+    changes = {
+        "test_cfg": dict(type="TestLoop", _delete_=True),
+        "test_evaluator": metric,
+        "test_dataloader.batch_size": 3,
+    }
+    metrics = build(config(stored, tmp_path, **changes)).test()
+    for key in ("clean", "mean", "retention", "fog", "noise"):
+        assert metrics[f"robustness/{key}"] == expected[f"robustness/{key}"]
+    assert metrics["robustness/mCE"] == 100
+    loop, stored_record = (json.loads(path.read_text()) for path in (loop_file, metric_file))
+    assert stored_record["cells"] == loop["cells"]
+    assert stored_record["clean"] == loop["clean"]
+    fog = next(e["mIoU"] for e in loop["cells"] if (e["corruption"], e["severity"]) == ("fog", 4))
+    assert metrics["robustness/fog/4"] == round(fog, 2)
+
+
+def test_an_incomplete_tree_is_refused(stored: Path, tmp_path: Path) -> None:
+    root = tmp_path / "partial"
+    shutil.copytree(stored, root)
+    for folder in ("img", "ann"):
+        (root / folder / "contrast" / "4" / "1.png").unlink()
+    changes = {
+        "test_cfg": dict(type="TestLoop", _delete_=True),
+        "test_evaluator": dict(
+            type="CorruptionErrorMetric", protocol="demo", root=str(root / "img"), _delete_=True
+        ),
+    }
+    with pytest.raises(InputError, match=r"Cell contrast/4 of demo has 1 images .* others have 2"):
+        build(config(root, tmp_path, **changes)).test()
+
+
+@pytest.mark.parametrize(
+    "path, cell",
+    [
+        ("data/fog/3/a.png", Cell("fog", 3)),
+        ("data/fog/3/city/b.png", Cell("fog", 3)),
+        ("data/clean/fog/3/c.png", Cell("clean", 0)),
+        ("data/../data/snow/1/d.png", Cell("snow", 1)),
+    ],
+)
+def test_cells_of_paths(path: str, cell: Cell) -> None:
+    assert cell_of_path(path, "data") == cell
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["data/smog/3/a.png", "data/fog/6/a.png", "data/fog/0/a.png", "data/fog/a.png", "fog/3/a.png"],
+)
+def test_paths_in_no_cell_are_refused(path: str) -> None:
+    with pytest.raises(InputError, match=f"Cannot tell the corruption of '{path}'"):
+        cell_of_path(path, "data")
+
+
+def test_bad_arguments_are_refused_before_the_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Unknown protocol"):
+        CorruptionErrorMetric("none", "data")
+    with pytest.raises(InputError, match="Cannot read the baseline"):
+        CorruptionErrorMetric("demo", "data", baseline=str(tmp_path / "none.json"))
+    with pytest.raises(InputError, match="it is a folder"):
+        CorruptionErrorMetric("demo", "data", out_file=str(tmp_path))

@@ -1,0 +1,147 @@
+"""Small training and test runs from config files and images on disk, for the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+CLASSES = ('a', 'b', 'c', 'd')
+SIZE = 48
+
+
+def write_images(root: Path, count: int = 8, split: str = 'train') -> None:
+    """Write images whose columns show the class, with noise, and their labels; 255 in a corner."""
+    for kind in ('images', 'labels'):
+        (root / kind / split).mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(len(split))
+    for index in range(count):
+        label = np.repeat(random.permutation(4).astype(np.uint8), SIZE // 4)[None].repeat(SIZE, 0)
+        image = label[..., None] * 60 + random.integers(0, 60, (SIZE, SIZE, 3))
+        label = label.copy()
+        label[:4, :4] = 255
+        Image.fromarray(image.astype(np.uint8)).save(root / 'images' / split / f'{index}.jpg')
+        Image.fromarray(label).save(root / 'labels' / split / f'{index}.png')
+
+
+def dataset_cfg(root: Path, split: str = 'train') -> dict[str, Any]:
+    """Config of the data set that :func:`write_images` wrote."""
+    augment: list[dict[str, Any]] = [
+        dict(type='RandomCrop', crop_size=(32, 32)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PhotoMetricDistortion'),
+    ]
+    return dict(
+        type='BaseSegDataset',
+        metainfo=dict(classes=CLASSES, palette=[[index] * 3 for index in range(4)]),
+        data_root=str(root),
+        serialize_data=False,
+        data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}'),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            *(augment if split == 'train' else []),
+            dict(type='PackSegInputs'),
+        ],
+    )
+
+
+def run_cfg(root: Path, iters: int = 6, workers: int = 0, **changes: Any) -> dict[str, Any]:
+    """Config of a run that trains a tiny SegFormer, with dropout and drop path, on 32x32 crops."""
+    head = dict(
+        type='SegformerHead', in_channels=[8, 8, 8, 8], in_index=[0, 1, 2, 3], channels=8,
+        dropout_ratio=0.1, num_classes=4, norm_cfg=dict(type='SyncBN', requires_grad=True),
+        align_corners=False, loss_decode=dict(type='CrossEntropyLoss'),
+    )  # fmt: skip
+    backbone = dict(
+        type='MixVisionTransformer', embed_dims=8, num_stages=4, num_layers=[1, 1, 1, 1],
+        num_heads=[1, 1, 1, 1], sr_ratios=[8, 4, 2, 1], drop_path_rate=0.2, drop_rate=0.1,
+    )  # fmt: skip
+    loader = dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
+    cfg: dict[str, Any] = dict(
+        default_scope='mmseg',
+        model=dict(
+            type='EncoderDecoder',
+            data_preprocessor=dict(
+                type='SegDataPreProcessor', mean=[127.5] * 3, std=[64.0] * 3, bgr_to_rgb=True,
+                pad_val=0, seg_pad_val=255, size=(32, 32), test_cfg=dict(size_divisor=16),
+            ),
+            backbone=backbone,
+            decode_head=head,
+            test_cfg=dict(mode='whole'),
+        ),
+        train_dataloader=dict(
+            batch_size=2, num_workers=workers, persistent_workers=workers > 0,
+            sampler=dict(type='InfiniteSampler', shuffle=True), dataset=dataset_cfg(root),
+        ),
+        val_dataloader=dict(loader, dataset=dataset_cfg(root, 'val')),
+        test_dataloader=dict(loader, dataset=dataset_cfg(root, 'val')),
+        val_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+        test_evaluator=dict(type='IoUMetric', iou_metrics=['mIoU']),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=iters, val_interval=2),
+        val_cfg=dict(type='ValLoop'),
+        test_cfg=dict(type='TestLoop'),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)),
+        param_scheduler=[dict(type='PolyLR', eta_min=0.0, power=1.0, begin=0, end=iters, by_epoch=False)],
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2),
+            logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
+            visualization=dict(type='SegVisualizationHook', interval=1),
+        ),
+        log_processor=dict(by_epoch=False),
+        visualizer=dict(
+            type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+        ),
+        env_cfg=dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')),
+        randomness=dict(seed=0),
+    )  # fmt: skip
+    cfg.update(changes)
+    return cfg
+
+
+def write_cfg(path: Path, cfg: dict[str, Any]) -> Path:
+    """Write a config file."""
+    Config(cfg).dump(path)
+    return path
+
+
+def environment() -> dict[str, str]:
+    """Environment in which tools find the package and ``python`` is the tests' own."""
+    folder = os.path.dirname(sys.executable)
+    return {
+        **os.environ,
+        'PYTHONPATH': os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])),
+        'PATH': os.pathsep.join([folder, os.environ['PATH']]),
+        'OMP_NUM_THREADS': '1',
+    }
+
+
+def call(*command: Any, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run a command and capture what it prints."""
+    return subprocess.run(
+        [str(part) for part in command],
+        capture_output=True, text=True, timeout=timeout, env=environment(),
+    )  # fmt: skip
+
+
+def python(*command: Any) -> subprocess.CompletedProcess[str]:
+    """Run a Python script."""
+    return call(sys.executable, *command)
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read the model's tensors from a checkpoint."""
+    return torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of tensors have the same names and values, to the bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
