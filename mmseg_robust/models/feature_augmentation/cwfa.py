@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,23 +38,41 @@ _STAGE_STEP = 0x85EBCA6B
 _SAMPLE_STEP = 0x9E3779B1
 
 
-def global_average_direction(features: Tensor, layout: str) -> tuple[Tensor, Tensor]:
-    """The unit vector x / ||x||_2 of equation (2), and the norm ||x||_2.
+class _ShiftAlongMean(torch.autograd.Function):
+    """Equations (1) to (3), with the gradient written out.
 
-    Computed in float32 whatever the precision of the features: under fp16 autocast neither the sum
-    over positions nor the squares can overflow.
+    With d = x / ||x|| and G the sum over positions of the gradient g of Xhat, the gradient of X is
 
-    Args:
-        features (Tensor): Stage output; (N, C, H, W), (N, L, C) or (N, H, W, C) by ``layout``.
-        layout (str): ``'NCHW'``, ``'NLC'`` or ``'NHWC'``.
+        g + epsilon / (||x|| H W) * (G - d <d, G>)
 
-    Returns:
-        tuple[Tensor, Tensor]: Direction and norm, float32, with every reduced dimension kept as 1.
-        Where the norm is 0 the direction is 0.
+    so that the backward pass needs two small tensors, not the features, and writes one tensor of
+    their size. Means and norms are float32 whatever the precision of the features: under fp16
+    neither the sum over positions nor the squares can overflow. Where x is 0, so are d and its part
+    of the gradient.
     """
-    mean = features.mean(_SPATIAL_DIMS[layout], keepdim=True, dtype=torch.float32)
-    norm = torch.linalg.vector_norm(mean, dim=_CHANNEL_DIM[layout], keepdim=True)
-    return mean / norm.clamp_min(torch.finfo(torch.float32).tiny), norm
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, length: Tensor, layout: str) -> tuple[Tensor, Tensor]:
+        """Shift by ``length`` (N,); returns the result and ||x|| with reduced dimensions kept."""
+        mean = features.mean(_SPATIAL_DIMS[layout], keepdim=True, dtype=torch.float32)
+        norm = torch.linalg.vector_norm(mean, dim=_CHANNEL_DIM[layout], keepdim=True)
+        inverse = torch.nan_to_num(norm.reciprocal(), nan=math.nan, posinf=0.0)
+        direction = mean * inverse
+        length = length.view(-1, *[1] * (features.dim() - 1))
+        ctx.save_for_backward(direction, length * inverse)
+        ctx.layout = layout
+        ctx.mark_non_differentiable(norm)
+        return features + (length * direction).to(features.dtype), norm
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+        """Gradient of the features."""
+        direction, rate = ctx.saved_tensors
+        spatial = _SPATIAL_DIMS[ctx.layout]
+        total = grad.mean(spatial, keepdim=True, dtype=torch.float32)
+        along = (total * direction).sum(_CHANNEL_DIM[ctx.layout], keepdim=True)
+        through = torch.addcmul(total, direction, along, value=-1) * rate
+        return grad + through.to(grad.dtype), None, None
 
 
 class CWFA:
@@ -84,6 +103,8 @@ class CWFA:
         self.seed = check_seed(seed)
         self.awake = False
         self.device: torch.device | None = None
+        self._measuring = False
+        self._lengths: Tensor | None = None
 
     @property
     def never_acts(self) -> bool:
@@ -113,14 +134,17 @@ class CWFA:
             self._draw_key = torch.zeros((), dtype=torch.int64, device=device)
             self._probability = torch.zeros((), dtype=torch.float32, device=device)
             self._mean_norms = torch.full((len(self.epsilon),), math.nan, device=device)
+            self._epsilon = torch.tensor(self.epsilon, device=device)[:, None]
         active = active and not self.never_acts
         self.awake = active or measure
+        self._measuring = measure
+        self._lengths = None
         self._draw_key.fill_(_hash_words(self.seed, rank, iteration))
         self._probability.fill_(self.prob if active else 0.0)
 
     @property
     def mean_norms(self) -> list[float]:
-        """Mean over the batch of ||x||_2 at each stage in the last pass; reading waits for it."""
+        """Mean over the batch of ||x||_2 at each stage when last measured; reading waits for it."""
         return (
             self._mean_norms.tolist() if self.device is not None else [math.nan] * len(self.epsilon)
         )
@@ -144,18 +168,27 @@ class CWFA:
         if not self.awake and not torch.compiler.is_compiling():
             return features
         layout = layout or _layout_of(features)
-        direction, norm = global_average_direction(features, layout)
-        self._mean_norms[stage] = norm.detach().mean()
-        drawn = self._uniform(stage, features.shape[0]) < self._probability
-        shift = (self.epsilon[stage] * drawn).view(-1, *[1] * (features.dim() - 1)) * direction
-        return features + shift.to(features.dtype)
+        length = self._shift_lengths(features.shape[0])[stage]
+        augmented, norm = _ShiftAlongMean.apply(features, length, layout)
+        # Compiled, the flag would mean a second compilation; there measuring costs nothing.
+        if torch.compiler.is_compiling() or self._measuring:
+            self._mean_norms[stage] = norm.detach().mean()
+        return augmented
 
-    def _uniform(self, stage: int, count: int) -> Tensor:
-        """Uniform numbers in [0, 1), one a sample: shape (count,), float32."""
-        first = stage * _STAGE_STEP
-        x = torch.arange(count, device=self._draw_key.device) * _SAMPLE_STEP + (
-            self._draw_key + first
-        )
+    def _shift_lengths(self, count: int) -> Tensor:
+        """How far each sample is shifted at each stage: epsilon or 0; (stages, count), float32."""
+        if torch.compiler.is_compiling():
+            return self._epsilon * (self._uniform(count) < self._probability)
+        # All stages at once and kept for the pass: launching small kernels is what costs here.
+        if self._lengths is None or self._lengths.shape[1] != count:
+            self._lengths = self._epsilon * (self._uniform(count) < self._probability)
+        return self._lengths
+
+    def _uniform(self, count: int) -> Tensor:
+        """Uniform numbers in [0, 1), one a stage and sample: (stages, count), float32."""
+        device = self._draw_key.device
+        stages = torch.arange(len(self.epsilon), device=device)[:, None] * _STAGE_STEP
+        x = torch.arange(count, device=device) * _SAMPLE_STEP + (stages + self._draw_key)
         return (_hash32(x & _MASK32) >> 8).to(torch.float32) * 2.0**-24
 
 
