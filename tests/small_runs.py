@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,13 @@ from mmengine.config import Config
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-CLASSES = ('a', 'b', 'c', 'd')
+CLASSES = ("a", "b", "c", "d")
 SIZE = 48
 
 
-def write_images(root: Path, count: int = 8, split: str = 'train') -> None:
+def write_images(root: Path, count: int = 8, split: str = "train") -> None:
     """Write images whose columns show the class, with noise, and their labels; 255 in a corner."""
-    for kind in ('images', 'labels'):
+    for kind in ("images", "labels"):
         (root / kind / split).mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(len(split))
     for index in range(count):
@@ -28,28 +31,28 @@ def write_images(root: Path, count: int = 8, split: str = 'train') -> None:
         image = label[..., None] * 60 + random.integers(0, 60, (SIZE, SIZE, 3))
         label = label.copy()
         label[:4, :4] = 255
-        Image.fromarray(image.astype(np.uint8)).save(root / 'images' / split / f'{index}.jpg')
-        Image.fromarray(label).save(root / 'labels' / split / f'{index}.png')
+        Image.fromarray(image.astype(np.uint8)).save(root / "images" / split / f"{index}.jpg")
+        Image.fromarray(label).save(root / "labels" / split / f"{index}.png")
 
 
-def dataset_cfg(root: Path, split: str = 'train') -> dict[str, Any]:
+def dataset_cfg(root: Path, split: str = "train") -> dict[str, Any]:
     """Config of the data set that :func:`write_images` wrote."""
     augment: list[dict[str, Any]] = [
-        dict(type='RandomCrop', crop_size=(32, 32)),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='PhotoMetricDistortion'),
+        dict(type="RandomCrop", crop_size=(32, 32)),
+        dict(type="RandomFlip", prob=0.5),
+        dict(type="PhotoMetricDistortion"),
     ]
     return dict(
-        type='BaseSegDataset',
+        type="BaseSegDataset",
         metainfo=dict(classes=CLASSES, palette=[[index] * 3 for index in range(4)]),
         data_root=str(root),
         serialize_data=False,
-        data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}'),
+        data_prefix=dict(img_path=f"images/{split}", seg_map_path=f"labels/{split}"),
         pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            *(augment if split == 'train' else []),
-            dict(type='PackSegInputs'),
+            dict(type="LoadImageFromFile"),
+            dict(type="LoadAnnotations"),
+            *(augment if split == "train" else []),
+            dict(type="PackSegInputs"),
         ],
     )
 
@@ -65,7 +68,7 @@ def run_cfg(root: Path, iters: int = 6, workers: int = 0, **changes: Any) -> dic
         type='MixVisionTransformer', embed_dims=8, num_stages=4, num_layers=[1, 1, 1, 1],
         num_heads=[1, 1, 1, 1], sr_ratios=[8, 4, 2, 1], drop_path_rate=0.2, drop_rate=0.1,
     )  # fmt: skip
-    loader = dict(batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False))
+    loader = dict(batch_size=1, num_workers=0, sampler=dict(type="DefaultSampler", shuffle=False))
     cfg: dict[str, Any] = dict(
         default_scope='mmseg',
         model=dict(
@@ -90,7 +93,7 @@ def run_cfg(root: Path, iters: int = 6, workers: int = 0, **changes: Any) -> dic
         val_cfg=dict(type='ValLoop'),
         test_cfg=dict(type='TestLoop'),
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)),
-        param_scheduler=[dict(type='PolyLR', eta_min=0.0, power=1.0, begin=0, end=iters, by_epoch=False)],
+        param_scheduler=[dict(type='PolyLR', eta_min=0.0, begin=0, end=iters, by_epoch=False)],
         default_hooks=dict(
             checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2),
             logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=False),
@@ -98,9 +101,13 @@ def run_cfg(root: Path, iters: int = 6, workers: int = 0, **changes: Any) -> dic
         ),
         log_processor=dict(by_epoch=False),
         visualizer=dict(
-            type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+            type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')],
+            name='visualizer',
         ),
-        env_cfg=dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl')),
+        env_cfg=dict(
+            mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+            dist_cfg=dict(backend='nccl'),
+        ),
         randomness=dict(seed=0),
     )  # fmt: skip
     cfg.update(changes)
@@ -118,9 +125,9 @@ def environment() -> dict[str, str]:
     folder = os.path.dirname(sys.executable)
     return {
         **os.environ,
-        'PYTHONPATH': os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')])),
-        'PATH': os.pathsep.join([folder, os.environ['PATH']]),
-        'OMP_NUM_THREADS': '1',
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+        "PATH": os.pathsep.join([folder, os.environ["PATH"]]),
+        "OMP_NUM_THREADS": "1",
     }
 
 
@@ -137,9 +144,27 @@ def python(*command: Any) -> subprocess.CompletedProcess[str]:
     return call(sys.executable, *command)
 
 
+def fork_ranks(target: Callable[..., None], *arguments: Any) -> list[Any]:
+    """Start two processes that torch.distributed joins; they have this one's imports already."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+
+    def main(rank: str) -> None:
+        os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2")
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+        target(*arguments)
+
+    context = multiprocessing.get_context("fork")
+    ranks = [context.Process(target=main, args=(rank,)) for rank in "01"]
+    for rank in ranks:
+        rank.start()
+    return ranks
+
+
 def load_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read the model's tensors from a checkpoint."""
-    return torch.load(path, map_location='cpu', weights_only=True)['state_dict']
+    return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
