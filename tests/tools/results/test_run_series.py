@@ -1,0 +1,136 @@
+"""The series script: what is finished is not repeated, what fails does not stop the rest."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from load_tool import ROOT, load_tool
+
+run_series = load_tool("results/run_series.py")
+
+
+@pytest.fixture
+def args(tmp_path):
+    runs = [
+        dict(name="plain", config="plain.py", seeds=[0, 1], splits=["test"]),
+        dict(name="cwfa", config="cwfa.py", seeds=[0], splits=["test", "val"], options=dict(a=1)),
+    ]
+    series = tmp_path / "series.json"
+    series.write_text(json.dumps(dict(protocol="demo", runs=runs)))
+    return argparse.Namespace(
+        series=series,
+        out=tmp_path / "out",
+        data="data",
+        work_dir=tmp_path / "work",
+        parallel=2,
+        gpus=1,
+        test_workers=0,
+        cfg_options=dict(b="2"),
+        only=[],
+        seeds=[],
+        stop_after=None,
+    )
+
+
+class FakeSeries(run_series.Series):
+    """Stands in for the two tools: notes the calls and leaves what they leave."""
+
+    def __init__(self, args, fail=()):
+        super().__init__(args)
+        self.calls = []
+        self.fail = fail
+
+    def call(self, run, gpu, tool, arguments, options):
+        self.calls.append((run.key, tool))
+        if (run.key, tool) in self.fail:
+            raise subprocess.CalledProcessError(1, tool)
+        folder = self.args.work_dir / run.key
+        folder.mkdir(parents=True, exist_ok=True)
+        if tool == "train":
+            assert options["randomness.seed"] == run.seed
+            assert options["b"] == "2"
+            assert options.get("a") == (1 if run.name == "cwfa" else None)
+            (folder / "last_checkpoint").write_text("checkpoint.pth\n")
+        else:
+            assert arguments == [run.config, "checkpoint.pth"]
+            Path(options["test_cfg.out_file"]).write_text(json.dumps(dict(run=dict(torch="2"))))
+
+
+def test_trains_once_and_scores_each_split(args):
+    series = FakeSeries(args)
+    assert series.main() == 0
+    assert sorted(path.name for path in args.out.iterdir()) == [
+        "cwfa.seed0.test.json",
+        "cwfa.seed0.val.json",
+        "plain.seed0.test.json",
+        "plain.seed1.test.json",
+    ]
+    assert sorted(series.calls).count(("cwfa.seed0", "train")) == 1
+    record = json.loads((args.out / "cwfa.seed0.val.json").read_text())
+    assert record["run"] == dict(torch="2")
+    assert record["series"]["options"] == dict(a=1)
+    assert record["series"]["split"] == "val"
+
+
+def test_goes_on_where_it_stopped(args):
+    first = FakeSeries(args, fail=[("cwfa.seed0", "test")])
+    assert first.main() == 1
+    second = FakeSeries(args)
+    assert second.main() == 0
+    assert second.calls == [("cwfa.seed0", "test"), ("cwfa.seed0", "test")], "trained already"
+    third = FakeSeries(args)
+    assert third.main() == 0
+    assert third.calls == []
+
+
+def test_selects_by_name_and_seed(args):
+    args.only, args.seeds = ["plain"], [1]
+    series = FakeSeries(args)
+    series.main()
+    assert series.calls == [("plain.seed1", "train"), ("plain.seed1", "test")]
+
+
+def test_unknown_name(args):
+    args.only = ["plan"]
+    with pytest.raises(SystemExit, match=r"error: .* has no run plan; it has: plain, cwfa"):
+        FakeSeries(args).main()
+
+
+def test_the_shipped_series_is_valid():
+    path = ROOT / "docs" / "results" / "camvid" / "series.json"
+    for run in run_series.read_series(path, [], []):
+        assert (ROOT / run.config).is_file()
+
+
+def test_starts_nothing_after_the_time_is_up(args, monkeypatch, capsys):
+    args.stop_after = -1
+    series = run_series.Series(args)
+    assert series.main() == 0
+    assert "0 runs done, 0 failed, 3 left for the next call" in capsys.readouterr().out
+    assert list(args.out.iterdir()) == []
+
+
+def test_a_killed_script_takes_its_tools_with_it(args, tmp_path):
+    """Left alone, they would go on using the card."""
+    args.out.mkdir()
+    tools = tmp_path / "root" / "tools"
+    tools.mkdir(parents=True)
+    (tools / "train.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(60)\n")
+    script = tools / "run_series.py"
+    text = (ROOT / "tools/results/run_series.py").read_text()
+    script.write_text(text.replace(".parents[2]", ".parents[1]"))
+    command = [sys.executable, script, args.series, "--out", args.out, "--data", "d"]
+    process = subprocess.Popen([*command, "--work-dir", args.work_dir, "--only", "cwfa"])
+    log = args.work_dir / "cwfa.seed0" / "train.out"
+    for _ in range(200):
+        if log.exists() and "up" in log.read_text():
+            break
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=10) == 1
+    found = subprocess.run(["pgrep", "-f", str(args.work_dir)], capture_output=True, text=True)
+    assert found.stdout == ""

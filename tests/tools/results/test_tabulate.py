@@ -1,0 +1,55 @@
+"""The results table against numbers worked out by hand."""
+
+import json
+
+import pytest
+from load_tool import load_tool
+
+from mmseg_robust.corruptions.protocols import get_protocol
+from mmseg_robust.evaluation.robustness_metrics import robustness
+
+tabulate = load_tool("results/tabulate.py")
+DEMO = get_protocol("demo")
+
+
+def scores(clean, corrupted):
+    return robustness(DEMO, clean, dict.fromkeys(DEMO.corruptions, corrupted))
+
+
+def test_means_spread_gain_and_mce():
+    runs = {
+        "plain": {0: scores(50.0, 20.0), 1: scores(52.0, 24.0)},
+        "cwfa": {0: scores(50.0, 30.0), 1: scores(50.0, 28.0), 2: scores(50.0, 29.0)},
+    }
+    lines = [
+        [cell.strip() for cell in row.split("|")[1:-1]] for row in tabulate.table(runs).split("\n")
+    ]
+    head, plain, cwfa = lines[0], lines[2], lines[3]
+    by_name = dict(zip(head, cwfa))
+    assert plain[head.index("clean")] == "51.0 ± 1.4"
+    assert plain[head.index("mCE")] == "100.0 ± 0.0"
+    assert by_name["seeds"] == "3"
+    assert by_name["corrupted"] == "29.0 ± 1.0"
+    assert by_name["retention %"] == "58.0 ± 2.0"
+    # (100-30)/(100-20) = 87.5 and (100-28)/(100-24) = 94.7; seed 2 has no baseline.
+    assert by_name["mCE"] == "91.1 ± 5.1"
+    assert by_name["gain by seed"] == "+10.0, +4.0"
+
+
+def test_draws_a_chart(tmp_path):
+    runs = {"plain": {0: scores(50.0, 20.0)}, "cwfa": {0: scores(50.0, 30.0)}}
+    tabulate.plot(runs, ["plain", "cwfa"], tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").stat().st_size > 5000
+
+
+def test_no_records(tmp_path, monkeypatch, capsys):
+    series = tmp_path / "series.json"
+    series.write_text(json.dumps(dict(protocol="demo", runs=[dict(name="a", seeds=[0])])))
+    monkeypatch.setattr("sys.argv", ["tabulate.py", str(series), str(tmp_path)])
+    assert tabulate.main() == 2
+    assert "error: no records of split 'test'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("values", "text"), [([1.25], "1.2"), ([1.0, 3.0], "2.0 ± 1.4")])
+def test_spread(values, text):
+    assert tabulate.spread(values) == text

@@ -1,0 +1,231 @@
+"""Train and score a series of runs, several at a time; finished runs are not repeated.
+
+A series file (JSON) lists runs: name, config, seeds, options for ``--cfg-options`` and the splits
+to score. Each run goes through tools/train.py and tools/test.py, as a user would run them. The
+record of a scored split is written to ``OUT/NAME.seedK.SPLIT.json`` when it is complete, so that
+the script may be killed at any time and started again; training resumes from its last checkpoint.
+
+Example:
+    python tools/results/run_series.py docs/results/camvid/series.json --data data/camvid \
+        --out docs/results/camvid/runs --parallel 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with one seed, and the splits on which it is scored."""
+
+    name: str
+    config: str
+    seed: int
+    splits: tuple[str, ...]
+    options: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}.seed{self.seed}"
+
+
+def read_series(path: Path, only: list[str], seeds: list[int]) -> list[Run]:
+    """The selected runs of a series file, in its order."""
+    entries = json.loads(path.read_text())["runs"]
+    names = [entry["name"] for entry in entries]
+    unknown = set(only) - set(names)
+    if unknown:
+        sys.exit(
+            f"error: {path} has no run {', '.join(sorted(unknown))}; it has: {', '.join(names)}"
+        )
+    return [
+        Run(e["name"], e["config"], seed, tuple(e["splits"]), e.get("options", {}))
+        for e in entries
+        for seed in e["seeds"]
+        if (not only or e["name"] in only) and (not seeds or seed in seeds)
+    ]
+
+
+class OutOfTime(Exception):
+    """No further step may start."""
+
+
+class Series:
+    """Runs a list of runs in parallel slots.
+
+    Args:
+        args (argparse.Namespace): The command line.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.failed: list[str] = []
+        self.children: set[subprocess.Popen] = set()
+        self.deadline = float("inf")
+        if args.stop_after is not None:
+            self.deadline = time.monotonic() + args.stop_after
+
+    def record(self, run: Run, split: str) -> Path:
+        return self.args.out / f"{run.key}.{split}.json"
+
+    def pending(self, run: Run) -> list[str]:
+        return [split for split in run.splits if not self.record(run, split).exists()]
+
+    def execute(self, run: Run, gpu: int) -> None:
+        """Train if there is no final checkpoint, then score what is not scored yet."""
+        work_dir = self.args.work_dir / run.key
+        final = work_dir / "last_checkpoint"
+        done = work_dir / "trained"
+        data = {
+            f"{part}_dataloader.dataset.data_root": self.args.data
+            for part in ("train", "val", "test")
+        }
+        options = {**data, **run.options, **self.args.cfg_options, "randomness.seed": run.seed}
+        if not done.exists():
+            start = time.time()
+            self.call(run, gpu, "train", [run.config, "--resume"], options)
+            done.write_text(f"{time.time() - start:.1f}\n")
+        for split in self.pending(run):
+            path = self.record(run, split)
+            # The whole record carries every count; what is kept beside the code is its scores.
+            whole = work_dir / f"{split}.json"
+            score = {
+                **options,
+                "test_cfg.out_file": whole,
+                "test_dataloader.num_workers": self.args.test_workers,
+                "test_dataloader.dataset.data_prefix.img_path": f"images/{split}",
+                "test_dataloader.dataset.data_prefix.seg_map_path": f"labels/{split}",
+            }
+            self.call(run, gpu, "test", [run.config, final.read_text().strip()], score)
+            record = json.loads(whole.read_text())
+            record["series"] = dict(
+                name=run.name,
+                config=run.config,
+                seed=run.seed,
+                split=split,
+                options=run.options,
+                train_seconds=float(done.read_text()),
+            )
+            partial = path.with_suffix(".part")
+            partial.write_text(json.dumps(record, separators=(",", ":")) + "\n")
+            os.replace(partial, path)
+
+    def call(
+        self, run: Run, gpu: int, tool: str, arguments: list[str], options: dict[str, object]
+    ) -> None:
+        work_dir = self.args.work_dir / run.key
+        work_dir.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, f"tools/{tool}.py", *arguments, "--work-dir", str(work_dir)]
+        command += ["--cfg-options", *(f"{key}={value}" for key, value in options.items())]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": str(gpu)}
+        if time.monotonic() > self.deadline:
+            raise OutOfTime
+        start = time.time()
+        with open(work_dir / f"{tool}.out", "a") as log:
+            child = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+            self.children.add(child)
+            status = child.wait()
+            self.children.discard(child)
+        if status != 0:
+            raise subprocess.CalledProcessError(status, command)
+        print(f"{run.key}: {tool} {time.time() - start:.0f} s", flush=True)
+
+    def terminate(self, *_: object) -> None:
+        """End the running tools, data-loader workers included, and this script."""
+        for child in list(self.children):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
+        os._exit(1)
+
+    def main(self) -> int:
+        """Run everything that is not finished; the exit status is 1 if a run failed."""
+        self.args.out.mkdir(parents=True, exist_ok=True)
+        runs = [
+            run
+            for run in read_series(self.args.series, self.args.only, self.args.seeds)
+            if self.pending(run)
+        ]
+        waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        for run in runs:
+            waiting.put(run)
+
+        def slot(index: int) -> None:
+            while True:
+                try:
+                    run = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    self.execute(run, index % self.args.gpus)
+                except OutOfTime:
+                    return
+                except (subprocess.CalledProcessError, OSError, ValueError) as error:
+                    self.failed.append(run.key)
+                    print(
+                        f"{run.key}: FAILED, see {self.args.work_dir / run.key}: {error}",
+                        flush=True,
+                    )
+
+        threads = [threading.Thread(target=slot, args=(i,)) for i in range(self.args.parallel)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        left = sum(bool(self.pending(run)) for run in runs) - len(self.failed)
+        done = len(runs) - left - len(self.failed)
+        print(f"{done} runs done, {len(self.failed)} failed, {left} left for the next call")
+        return 1 if self.failed else 0
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("series", type=Path, help="JSON file that lists the runs")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the records")
+    parser.add_argument("--data", required=True, help="root folder of the data set")
+    parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/series"))
+    parser.add_argument("--parallel", type=int, default=1, help="runs at a time")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs to spread them over")
+    parser.add_argument(
+        "--stop-after",
+        type=float,
+        metavar="SECONDS",
+        help="start no training or test later than this; what runs is finished",
+    )
+    parser.add_argument("--test-workers", type=int, default=4, help="data-loader workers of a test")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="for every run of the series",
+    )
+    parser.add_argument("--only", nargs="*", default=[], help="names of the runs to take")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[], help="seeds to take")
+    args = parser.parse_args()
+    args.cfg_options = dict(option.split("=", 1) for option in args.cfg_options)
+    return args
+
+
+if __name__ == "__main__":
+    series = Series(parse_args())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, series.terminate)
+    sys.exit(series.main())

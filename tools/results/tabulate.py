@@ -1,0 +1,130 @@
+"""Make the results table (Markdown) and the bar chart of a series from its records.
+
+Numbers are means over seeds with the sample standard deviation; differences to the first run are
+taken seed by seed.
+
+Example:
+    python tools/results/tabulate.py docs/results/camvid/series.json docs/results/camvid/runs \
+        --split test --plot docs/results/camvid/by_corruption.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from pathlib import Path
+
+from mmseg_robust.corruptions.protocols import get_protocol
+from mmseg_robust.evaluation.report import read_baseline
+from mmseg_robust.evaluation.robustness_metrics import Robustness, corruption_errors
+
+Runs = dict[str, dict[int, Robustness]]
+
+
+def read_runs(series: Path, folder: Path, split: str) -> Runs:
+    """Scores by name and seed, in the order of the series; what has no record yet is left out."""
+    content = json.loads(series.read_text())
+    protocol = get_protocol(content["protocol"])
+    runs: Runs = {}
+    for entry in content["runs"]:
+        paths = {s: folder / f"{entry['name']}.seed{s}.{split}.json" for s in entry["seeds"]}
+        found = {
+            seed: read_baseline(p, protocol).figures for seed, p in paths.items() if p.exists()
+        }
+        if found:
+            runs[entry["name"]] = found
+    return runs
+
+
+def spread(values: list[float]) -> str:
+    """Mean and sample standard deviation, or the one value there is."""
+    if len(values) == 1:
+        return f"{values[0]:.1f}"
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+
+
+def table(runs: Runs) -> str:
+    """One row a method: scores, groups, and the gain over the first method seed by seed."""
+    baseline = next(iter(runs.values()))
+    groups = list(next(iter(baseline.values())).groups)
+    columns = ["method", "seeds", "clean", "corrupted", "retention %", "mCE", *groups]
+    rows = [[*columns, "gain by seed"], ["---"] * (len(columns) + 1)]
+    for name, by_seed in runs.items():
+        scores = list(by_seed.values())
+        shared = [seed for seed in by_seed if seed in baseline]
+        gains = [by_seed[seed].mean - baseline[seed].mean for seed in shared]
+        errors = [corruption_errors(by_seed[seed], baseline[seed]).mce for seed in shared]
+        row = [
+            name,
+            str(len(scores)),
+            spread([score.clean for score in scores]),
+            spread([score.mean for score in scores]),
+            spread([score.retention for score in scores]),
+            spread(errors) if errors else "",
+            *(spread([score.groups[group] for score in scores]) for group in groups),
+            "" if by_seed is baseline else ", ".join(f"{gain:+.1f}" for gain in gains),
+        ]
+        rows.append(row)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def plot(runs: Runs, names: list[str], path: Path) -> None:
+    """Bars by corruption, a colour a method, each seed a dot; lines for the clean scores."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    chosen = {name: runs[name] for name in names}
+    first = next(iter(next(iter(chosen.values())).values()))
+    corruptions = list(first.corruptions)
+    colours = ("#8a8f98", "#1f77b4", "#e08214", "#2ca02c")
+    width = 0.8 / len(chosen)
+    figure, axes = plt.subplots(figsize=(11, 4.2))
+    for i, (name, by_seed) in enumerate(chosen.items()):
+        scores = [[r.corruptions[c] for r in by_seed.values()] for c in corruptions]
+        x = [j + (i - (len(chosen) - 1) / 2) * width for j in range(len(corruptions))]
+        axes.bar(x, [statistics.mean(s) for s in scores], width, color=colours[i % 4], label=name)
+        for at, values in zip(x, scores):
+            axes.plot([at] * len(values), values, ".", color="black", markersize=3)
+        clean = statistics.mean(r.clean for r in by_seed.values())
+        axes.axhline(
+            clean, color=colours[i % 4], linestyle="--", linewidth=1, label=f"{name}, clean"
+        )
+    axes.set_xticks(
+        range(len(corruptions)), [c.replace("_", " ") for c in corruptions], rotation=35, ha="right"
+    )
+    axes.set_ylabel("mIoU (%), mean over severities")
+    axes.set_ylim(0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(ncols=len(chosen), frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("series", type=Path)
+    parser.add_argument("records", type=Path, help="folder of the records")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--plot", type=Path, help="PNG to draw")
+    parser.add_argument(
+        "--plot-runs", nargs="*", help="names of the runs in the chart; default: all"
+    )
+    args = parser.parse_args()
+    runs = read_runs(args.series, args.records, args.split)
+    if not runs:
+        print(f"error: no records of split {args.split!r} in {args.records}", file=sys.stderr)
+        return 2
+    print(table(runs))
+    if args.plot:
+        plot(runs, args.plot_runs or list(runs), args.plot)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
