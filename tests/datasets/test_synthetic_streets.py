@@ -1,7 +1,5 @@
 """Drawn street scenes: deterministic, varied, complete."""
 
-import hashlib
-
 import numpy as np
 import pytest
 
@@ -25,13 +23,46 @@ def test_a_scene_depends_on_seed_index_and_size_alone():
         assert not np.array_equal(first[1], other[1])
 
 
-def test_golden_labels():
-    """The scenes of one version of the project are the same everywhere."""
-    digests = [hashlib.sha256(draw_scene(0, i, SMALL)[1]).hexdigest()[:12] for i in range(3)]
-    assert digests == GOLDEN
+def grid(index):
+    """Every eighth label of a scene as letters, a to s for the classes and . for void."""
+    label = draw_scene(0, index, SMALL)[1][4::8, 4::8]
+    return ["".join("." if v == 255 else chr(97 + v) for v in row) for row in label.tolist()]
 
 
-GOLDEN = ["d11a288ebaed", "2c369dc27c26", "8d08b5d95b0e"]
+def test_scenes_stay_what_they_were():
+    """Records and pictures made earlier keep their data; OpenCV versions move edges by a pixel."""
+    found = "".join(row for index in range(3) for row in grid(index))
+    kept = "".join(GOLDEN)
+    assert len(found) == len(kept)
+    assert sum(a == b for a, b in zip(found, kept)) >= 0.97 * len(kept)
+
+
+GOLDEN = [
+    "ikkkkkkkkkoooooc",
+    "iikcckkkkkoooooc",
+    "niiciioikooooooc",
+    "nnnnnnonsommoooc",
+    "aaaaanaaaamoooob",
+    "aaaaaaaaassssaoj",
+    "aaaaaaaaaaaaaaaa",
+    "a..............a",
+    "iiikkkkkiiiiiiii",
+    "iicfikkkiiiiiiii",
+    "iccfkcoooinnniii",
+    "cnnnanooonnnnnii",
+    "nnnnaaooonnnnnii",
+    "aaaaaaoaoannnnii",
+    "aaaaaaaaaanaanbb",
+    "aaaaaaaaaaaaaaaa",
+    "cckkkkkkiiiiikki",
+    "cccckkkiikiiiiii",
+    "cciiikiicciiicik",
+    "cccccnnnnnnjjjjj",
+    "cbaaaaaannnnfbjj",
+    "aaaaaaaannnnfjbb",
+    "aaaaaaaaaaaaajjj",
+    "a..............j",
+]
 
 
 def test_all_classes_occur_and_nothing_else():

@@ -33,6 +33,9 @@ class RankWeightsHook(Hook):
     def after_train(self, runner):
         state = dict(runner.model.module.named_parameters())
         torch.save(state, f'{runner.work_dir}/rank_{get_rank()}.pth')
+        cwfa = next(h.attached.cwfa for h in runner.hooks if type(h).__name__ == 'CWFAHook')
+        drawn = cwfa._uniform(16)
+        torch.save(drawn, f'{runner.work_dir}/drawn_{get_rank()}.pth')
 """
 
 
@@ -51,7 +54,10 @@ def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PORT", raising=False)
     hooks = dict(
         custom_imports=dict(imports=["rank_weights"], allow_failed_imports=False),
-        custom_hooks=[dict(type="RankWeightsHook")],
+        custom_hooks=[
+            dict(type="RankWeightsHook"),
+            dict(type="CWFAHook", epsilon=3.0, prob=0.5, begin=0),
+        ],
     )
     config = write_cfg(tmp_path / "a config.py", run_cfg(tmp_path / "data", iters=3, **hooks))
     work_dir = tmp_path / "work dir"
@@ -60,6 +66,9 @@ def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SyncBN layers became BN" in trained.stdout + trained.stderr
     ranks = [torch.load(work_dir / f"rank_{rank}.pth") for rank in (0, 1)]
     assert equal(*ranks)
+    # MMEngine seeds all ranks alike; CWFA must still draw for each rank by itself.
+    drawn = [torch.load(work_dir / f"drawn_{rank}.pth") for rank in (0, 1)]
+    assert not (drawn[0] == drawn[1]).any()
 
     checkpoint = work_dir / "iter_3.pth"
     both = call(ROOT / "tools/dist_test.sh", config, checkpoint, 2, "--work-dir", tmp_path / "both")

@@ -36,7 +36,8 @@ def draw_scene(
 
     Returns:
         tuple[np.ndarray, np.ndarray]: Image (H, W, 3) uint8, RGB, and labels (H, W) uint8, the 19
-        train ids of Cityscapes and 255 for void. They depend on the three arguments alone.
+        train ids of Cityscapes and 255 for void. They depend on the three arguments alone; another
+        version of OpenCV or NumPy may move an edge by a pixel.
 
     Raises:
         InputError: If an argument is out of range.
