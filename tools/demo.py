@@ -28,8 +28,8 @@ from mmseg_robust.evaluation.robustness_metrics import Robustness, corruption_er
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = {
-    "plain": "configs/demo/segformer_mit-b0_1xb4-400_synthetic-streets-128x128.py",
-    "CWFA": "configs/demo/segformer_mit-b0-cwfa_1xb4-400_synthetic-streets-128x128.py",
+    "plain": "configs/demo/segformer_mit-b0_1xb4-500_synthetic-streets-128x128.py",
+    "CWFA": "configs/demo/segformer_mit-b0-cwfa_1xb4-500_synthetic-streets-128x128.py",
 }
 SCENES = dict(train=120, val=20)
 # Cells of the demo protocol that the picture shows, one a row under the clean scene.

@@ -157,13 +157,6 @@ _REGISTERED = (
         "ADE20K-C exists, published numbers under this name use different cells.",
     ),
     Protocol(
-        name="camvid-c",
-        version=1,
-        cells=_CITYSCAPES_C_CELLS,
-        groups=_CITYSCAPES_C_GROUPS,
-        source="The Cityscapes-C rule applied to CamVid, the project's own choice.",
-    ),
-    Protocol(
         name="all-19x5",
         version=1,
         cells=_grid(GROUPS),

@@ -10,7 +10,6 @@ from mmseg_robust.errors import InputError
 CELLS = {
     "cityscapes-c": 72,
     "ade20k-c": 72,
-    "camvid-c": 72,
     "all-19x5": 95,
     "fan-1to3": 57,
     "robodet-15x5": 75,

@@ -268,7 +268,7 @@ def test_a_baseline_of_another_protocol_is_refused(
 ) -> None:
     first = tmp_path / "first.json"
     first.write_text(json.dumps(measured[1]))
-    changes = {"test_cfg.baseline": str(first), "test_cfg.protocol": "camvid-c"}
+    changes = {"test_cfg.baseline": str(first), "test_cfg.protocol": "ade20k-c"}
     with pytest.raises(InputError, match="measured with protocol demo version 1"):
         build(config(scenes, tmp_path, **changes)).test()
 

@@ -26,14 +26,14 @@ test_pipeline = [
 model = dict(data_preprocessor=dict(size=crop_size))
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01),
+    optimizer=dict(type="AdamW", lr=2e-3, betas=(0.9, 0.999), weight_decay=0.01),
     paramwise_cfg=dict(norm_decay_mult=0.0),
 )
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=20),
-    dict(type="PolyLR", eta_min=0.0, power=1.0, begin=20, end=400, by_epoch=False),
+    dict(type="PolyLR", eta_min=0.0, power=1.0, begin=20, end=500, by_epoch=False),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=400, val_interval=1000)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=500, val_interval=1000)
 train_dataloader = dict(
     batch_size=4, num_workers=0, persistent_workers=False, dataset=dict(pipeline=train_pipeline)
 )
