@@ -101,7 +101,7 @@ class Series:
             done.write_text(f"{time.time() - start:.1f}\n")
         for split in self.pending(run):
             path = self.record(run, split)
-            # The whole record carries every count; what is kept beside the code is its scores.
+            # Written elsewhere first, so that a record beside the code is always whole.
             whole = work_dir / f"{split}.json"
             score = {
                 **options,
@@ -220,6 +220,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", default=[], help="names of the runs to take")
     parser.add_argument("--seeds", nargs="*", type=int, default=[], help="seeds to take")
     args = parser.parse_args()
+    # The tools run in the checkout's root, wherever this script was called from.
+    args.out, args.work_dir = args.out.absolute(), args.work_dir.absolute()
+    args.data = str(Path(args.data).absolute())
     args.cfg_options = dict(option.split("=", 1) for option in args.cfg_options)
     return args
 

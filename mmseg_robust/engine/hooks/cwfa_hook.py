@@ -11,9 +11,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from mmseg_robust.models.feature_augmentation.attach import AttachedCWFA, log_norms
-from mmseg_robust.models.feature_augmentation.clock import warn_if_never
+from mmseg_robust.models.feature_augmentation.attach import AttachedCWFA
 from mmseg_robust.models.feature_augmentation.cwfa import CWFA, epsilon_per_stage
+from mmseg_robust.models.feature_augmentation.passes import log_norms, resolve
 from mmseg_robust.models.feature_augmentation.schedule import ActiveWindow, Moment
 from mmseg_robust.models.stage_outputs import ModuleSpec
 
@@ -73,8 +73,9 @@ class CWFAHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Attach to the model, which is loaded, wrapped and copied for EMA by now."""
-        self._begin, self._end = self.window.resolve(runner.max_iters)
-        warn_if_never(self._begin, runner.max_iters)
+        if self.attached is not None:  # left by a training that ended in an exception
+            self.attached.detach()
+        self._active = resolve(self.window, runner.max_iters)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.attached = AttachedCWFA(
             model, self.epsilon, self.prob, self.stages, self.modules, self.seed
@@ -87,7 +88,7 @@ class CWFAHook(Hook):
     ) -> None:
         """Set what the coming pass draws from."""
         assert self.attached is not None
-        active = runner.iter >= self._begin and (self._end is None or runner.iter < self._end)
+        active = self._active.contain(runner.iter)
         self.attached.cwfa.advance(
             runner.iter, get_rank(), active, self._device, measure=not self._measured
         )
@@ -99,7 +100,11 @@ class CWFAHook(Hook):
         data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
-        """Log the norms of the first batch."""
+        """Log the norms of the first batch.
+
+        Raises:
+            InputError: If a named module was not called.
+        """
         if not self._measured:
             assert self.attached is not None
             log_norms(

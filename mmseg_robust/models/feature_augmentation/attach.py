@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch.nn as nn
-from mmengine.logging import MMLogger, print_log
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
@@ -81,21 +80,3 @@ class AttachedCWFA:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-
-
-def log_norms(cwfa: CWFA, names: Sequence[str], logger: MMLogger | str | None) -> None:
-    """Log each stage's mean norm of the global average feature beside its epsilon.
-
-    The ratio tells whether epsilon is in scale: at 9 and LayerNorm's outputs (norm of a token about
-    the square root of the channels) the paper's shift is of the order of the feature itself.
-
-    Args:
-        cwfa (CWFA): After one pass with ``awake``.
-        names (sequence of str): Names of the stages.
-        logger (MMLogger, str or None): Where to log, as ``mmengine.logging.print_log`` takes it.
-    """
-    lines = ["CWFA: mean norm of the global average feature (first batch) beside epsilon"]
-    for name, norm, epsilon in zip(names, cwfa.mean_norms, cwfa.epsilon):
-        ratio = f"{epsilon / norm:.2f} times the norm" if norm > 0 else "norm is zero"
-        lines.append(f"  {name}: norm {norm:.3g}, epsilon {epsilon:g} ({ratio})")
-    print_log("\n".join(lines), logger=logger)

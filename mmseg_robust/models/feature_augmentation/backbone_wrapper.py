@@ -5,40 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn as nn
 from mmengine.registry import MODELS, DefaultScope
 
 from mmseg_robust.errors import InputError
-from mmseg_robust.models.feature_augmentation.attach import AttachedCWFA, log_norms
-from mmseg_robust.models.feature_augmentation.clock import TrainingClock
+from mmseg_robust.models.feature_augmentation.attach import AttachedCWFA
+from mmseg_robust.models.feature_augmentation.passes import TrainingPasses
 from mmseg_robust.models.feature_augmentation.schedule import Moment
 from mmseg_robust.models.stage_outputs import ModuleSpec
 
 
-class _AdvanceBeforeForward:
-    """Forward pre-hook of the backbone: sets the draws of the coming training pass.
+class _PrepareBeforeForward:
+    """Forward pre-hook of the backbone; an object, so that it can be copied with the backbone."""
 
-    Runs outside compiled graphs, because it reads the iteration from Python.
-    """
+    def __init__(self, passes: TrainingPasses) -> None:
+        self.passes = passes
 
-    def __init__(self, attached: AttachedCWFA, clock: TrainingClock) -> None:
-        self.cwfa = attached.cwfa
-        self.names = [out.path for out in attached.outputs]
-        self.clock = clock
-        self.passes = 0
-
-    @torch.compiler.disable
     def __call__(self, backbone: nn.Module, inputs: tuple[Any, ...]) -> None:
-        if not backbone.training:
-            return
-        if self.passes == 1:
-            log_norms(self.cwfa, self.names, "current")
-        tick = self.clock.read()
-        self.cwfa.advance(
-            tick.iteration, tick.rank, tick.active, inputs[0].device, measure=self.passes == 0
-        )
-        self.passes += 1
+        if backbone.training:
+            self.passes.prepare(inputs[0].device)
 
 
 @MODELS.register_module(name="CWFABackbone")
@@ -79,7 +64,6 @@ def cwfa_backbone(
     Raises:
         InputError: If ``wraps`` is no registered backbone, or a CWFA value is wrong.
     """
-    clock = TrainingClock(begin, end)
     cfg = dict(backbone, type=wraps)
     if DefaultScope.get_current_instance() is None and "." not in str(wraps):
         cfg["_scope_"] = "mmseg"
@@ -92,5 +76,7 @@ def cwfa_backbone(
         )
     network = MODELS.build(cfg)
     attached = AttachedCWFA(network, epsilon, prob, stages, modules, seed)
-    network.register_forward_pre_hook(_AdvanceBeforeForward(attached, clock))
+    names = [output.path for output in attached.outputs]
+    passes = TrainingPasses(attached.cwfa, names, begin, end)
+    network.register_forward_pre_hook(_PrepareBeforeForward(passes))
     return network

@@ -31,6 +31,8 @@ _SPATIAL_DIMS = {"NCHW": (2, 3), "NLC": (1,), "NHWC": (1, 2)}
 _CHANNEL_DIM = {"NCHW": 1, "NLC": 2, "NHWC": 3}
 _LAYOUT_BY_NDIM = {4: "NCHW", 3: "NLC"}
 
+NOT_MEASURED = -1.0
+
 _MASK32 = 0xFFFFFFFF
 _MASK64 = 0xFFFFFFFFFFFFFFFF
 # Odd constants that spread stages and samples over the 32-bit range before hashing.
@@ -133,7 +135,7 @@ class CWFA:
             self.device = device
             self._draw_key = torch.zeros((), dtype=torch.int64, device=device)
             self._probability = torch.zeros((), dtype=torch.float32, device=device)
-            self._mean_norms = torch.full((len(self.epsilon),), math.nan, device=device)
+            self._mean_norms = torch.full((len(self.epsilon),), NOT_MEASURED, device=device)
             self._epsilon = torch.tensor(self.epsilon, device=device)[:, None]
         active = active and not self.never_acts
         self.awake = active or measure
@@ -144,10 +146,13 @@ class CWFA:
 
     @property
     def mean_norms(self) -> list[float]:
-        """Mean over the batch of ||x||_2 at each stage when last measured; reading waits for it."""
-        return (
-            self._mean_norms.tolist() if self.device is not None else [math.nan] * len(self.epsilon)
-        )
+        """Mean over the batch of ||x||_2 at each stage when last measured; reading waits for it.
+
+        ``NOT_MEASURED`` for a stage that no pass has reached.
+        """
+        if self.device is None:
+            return [NOT_MEASURED] * len(self.epsilon)
+        return self._mean_norms.tolist()
 
     def __call__(self, features: Tensor, stage: int, layout: str | None = None) -> Tensor:
         """Augment one stage's output.
@@ -165,7 +170,8 @@ class CWFA:
             InputError: If the features are not a tensor of three or four dimensions.
         """
         # A compiled graph must not depend on the switch: there the probability of 0 turns it off.
-        if not self.awake and not torch.compiler.is_compiling():
+        # Asked in this order, or the compiled graph would be guarded by the switch all the same.
+        if not torch.compiler.is_compiling() and not self.awake:
             return features
         layout = layout or _layout_of(features)
         length = self._shift_lengths(features.shape[0])[stage]

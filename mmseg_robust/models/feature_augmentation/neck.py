@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from mmseg_robust.errors import InputError
-from mmseg_robust.models.feature_augmentation.attach import log_norms
-from mmseg_robust.models.feature_augmentation.clock import TrainingClock
 from mmseg_robust.models.feature_augmentation.cwfa import CWFA, epsilon_per_stage
+from mmseg_robust.models.feature_augmentation.passes import TrainingPasses
 from mmseg_robust.models.feature_augmentation.schedule import Moment
 
 
@@ -47,8 +45,8 @@ class CWFANeck(BaseModule):
     ) -> None:
         super().__init__()
         self.cwfa = CWFA(epsilon_per_stage(epsilon, num_stages), prob, seed)
-        self.clock = TrainingClock(begin, end)
-        self._passes = 0
+        names = [f"feature map {i}" for i in range(num_stages)]
+        self.passes = TrainingPasses(self.cwfa, names, begin, end)
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Augment the feature maps in training.
@@ -69,14 +67,5 @@ class CWFANeck(BaseModule):
             )
         if not self.training:
             return tuple(inputs)
-        self._advance(inputs[0].device)
+        self.passes.prepare(inputs[0].device)
         return tuple(self.cwfa(x, i) for i, x in enumerate(inputs))
-
-    @torch.compiler.disable
-    def _advance(self, device: torch.device) -> None:
-        if self._passes == 1:
-            names = [f"feature map {i}" for i in range(len(self.cwfa.epsilon))]
-            log_norms(self.cwfa, names, "current")
-        tick = self.clock.read()
-        self.cwfa.advance(tick.iteration, tick.rank, tick.active, device, measure=self._passes == 0)
-        self._passes += 1

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
-from typing import Union
+from typing import NamedTuple, Union
 
 from mmseg_robust.errors import InputError
 
 Moment = Union[int, float]
+
+
+class Iterations(NamedTuple):
+    """A window in iterations.
+
+    Attributes:
+        begin (int): First iteration inside, from 0.
+        end (int, optional): First iteration outside again; None for the end of the run.
+    """
+
+    begin: int
+    end: int | None
+
+    def contain(self, iteration: int) -> bool:
+        """Whether an iteration lies inside."""
+        return iteration >= self.begin and (self.end is None or iteration < self.end)
 
 
 class ActiveWindow:
@@ -34,14 +50,14 @@ class ActiveWindow:
         self.begin = begin
         self.end = end
 
-    def resolve(self, max_iters: int | None) -> tuple[int, int | None]:
+    def resolve(self, max_iters: int | None) -> Iterations:
         """The window in iterations.
 
         Args:
             max_iters (int, optional): Length of the run, needed where a moment is a fraction.
 
         Returns:
-            tuple: First iteration inside, and first iteration outside again or None.
+            Iterations: The same window, counted in iterations.
 
         Raises:
             InputError: If a moment is a fraction and the length of the run is not known, or the
@@ -54,7 +70,7 @@ class ActiveWindow:
                 f"end ({self.end}, iteration {end}) must come after begin ({self.begin}, iteration "
                 f"{begin})."
             )
-        return begin, end
+        return Iterations(begin, end)
 
 
 def _check_moment(name: str, value: Moment) -> None:
