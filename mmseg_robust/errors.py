@@ -16,3 +16,18 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
+
+
+def message_of(error: InputError) -> str:
+    """The message of an error as it was first raised.
+
+    A data loader's worker sends its exception as a text that holds the worker's whole traceback,
+    and PyTorch raises the same class again with that text.
+
+    Args:
+        error (InputError): The error, from this process or from a worker.
+
+    Returns:
+        str: The message alone.
+    """
+    return str(error).rpartition("InputError: ")[2].strip()

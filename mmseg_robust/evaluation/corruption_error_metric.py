@@ -15,6 +15,11 @@ from mmseg_robust.corruptions import CLEAN, NAMES, Cell, get_protocol
 from mmseg_robust.corruptions.names import MAX_SEVERITY
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.areas import CellCounts, count_sample
+from mmseg_robust.evaluation.comparison import (
+    check_classes,
+    dataset_classes,
+    warn_of_differences,
+)
 from mmseg_robust.evaluation.provenance import package_versions
 from mmseg_robust.evaluation.report import (
     build_record,
@@ -50,7 +55,8 @@ class CorruptionErrorMetric(BaseMetric):
 
     Raises:
         InputError: If the protocol is unknown, the baseline is missing or of another protocol, or
-            ``out_file`` cannot be written; later, if a path fits no cell or a cell lacks images.
+            ``out_file`` cannot be written; later, if the dataset names no classes or the baseline
+            has other ones, a path fits no cell, or a cell lacks images.
 
     Example:
         >>> test_evaluator = dict(type='CorruptionErrorMetric', protocol='cityscapes-c',
@@ -81,7 +87,7 @@ class CorruptionErrorMetric(BaseMetric):
 
     @property
     def _classes(self) -> tuple[str, ...]:
-        return tuple((self.dataset_meta or {})["classes"])
+        return dataset_classes(self.dataset_meta)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Counts the pixels of a batch.
@@ -89,7 +95,13 @@ class CorruptionErrorMetric(BaseMetric):
         Args:
             data_batch (Any): Not used.
             data_samples (Sequence[dict]): The segmentor's outputs as dicts.
+
+        Raises:
+            InputError: If the dataset names no classes, the baseline has other ones, a path fits
+                no cell, or a label is missing or of another size than the prediction.
         """
+        if self.baseline is not None:
+            check_classes(self.baseline, self._classes)  # here first: not after a long run
         for sample in data_samples:
             cell = cell_of_path(sample["img_path"], self.root)
             areas, has_nan = count_sample(sample, len(self._classes), self.ignore_index)
@@ -113,9 +125,13 @@ class CorruptionErrorMetric(BaseMetric):
             if cell in self._index:
                 counts.add(self._index[cell], areas, has_nan)
         self._check_complete(counts)
+        logger = MMLogger.get_current_instance()
+        if self.baseline is not None:
+            # A stored tree does not tell the seed that it was made with.
+            warn_of_differences(self.baseline, int(counts.images[0]), None, logger)
         run = {"root": self.root, "versions": package_versions()}
         record = build_record(self.protocol, counts, self._classes, run, self.baseline)
-        log_record(record, self.protocol, MMLogger.get_current_instance())
+        log_record(record, self.protocol, logger)
         if self.out_file is not None:
             write_record(record, self.out_file)
         cells = {f"{e['corruption']}/{e['severity']}": e["mIoU"] for e in record["cells"]}

@@ -14,6 +14,7 @@ A record holds, all scores in percent and unrounded, NaN as ``null``:
 * ``baseline``: its path, or ``null``.
 
 A baseline file needs ``schema``, ``protocol`` (name, version), ``clean`` and ``corruptions`` only.
+Where it has ``classes``, ``num_images`` and ``run.seed``, the run's own are compared with them.
 """
 
 from __future__ import annotations
@@ -55,10 +56,16 @@ class Baseline:
     Args:
         path (str): Its record's file.
         figures (Robustness): Its figures.
+        classes (tuple[str, ...], optional): Names of its classes. Defaults to None, not known.
+        num_images (int, optional): Number of its images. Defaults to None, not known.
+        seed (int, optional): Seed of its corruptions. Defaults to None, not known.
     """
 
     path: str
     figures: Robustness
+    classes: tuple[str, ...] | None = None
+    num_images: int | None = None
+    seed: int | None = None
 
 
 def build_record(
@@ -228,7 +235,8 @@ def read_baseline(path: str | Path, protocol: Protocol) -> Baseline:
         Baseline: The baseline.
 
     Raises:
-        InputError: If the file is missing, no such record, or of another protocol or version.
+        InputError: If the file is missing, no such record, of another protocol or version, or
+            lacks an entry or holds something else there.
     """
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -239,19 +247,53 @@ def read_baseline(path: str | Path, protocol: Protocol) -> Baseline:
             f"The baseline {str(path)!r} is no robustness record: give the robustness.json of "
             "another run."
         )
-    other = (record["protocol"]["name"], record["protocol"]["version"])
+    other = _entry(record, path, "protocol", "name"), _entry(record, path, "protocol", "version")
     if other != (protocol.name, protocol.version):
         raise InputError(
             f"The baseline {str(path)!r} was measured with protocol {other[0]} version {other[1]}, "
             f"this run uses {protocol.name} version {protocol.version}: they do not compare."
         )
-    try:
-        means = {name: _score(record["corruptions"][name]) for name in protocol.corruptions}
-        return Baseline(str(path), robustness(protocol, _score(record["clean"]), means))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"The baseline {str(path)!r} lacks {error}.") from error
+    means = {name: _score(record, path, "corruptions", name) for name in protocol.corruptions}
+    run = record.get("run")
+    return Baseline(
+        path=str(path),
+        figures=robustness(protocol, _score(record, path, "clean"), means),
+        classes=_classes(record, path),
+        num_images=record.get("num_images"),
+        seed=run.get("seed") if isinstance(run, dict) else None,
+    )
 
 
-def _score(entry: Mapping[str, Any]) -> float:
-    value = entry["mIoU"]
-    return math.nan if value is None else float(value)
+def _entry(record: Mapping[str, Any], path: str | Path, *keys: str) -> Any:
+    """An entry that a baseline must have."""
+    value: Any = record
+    for key in keys:
+        if not isinstance(value, Mapping) or key not in value:
+            raise InputError(
+                f"The baseline {str(path)!r} lacks {'.'.join(keys)!r}: add it or give another."
+            )
+        value = value[key]
+    return value
+
+
+def _score(record: Mapping[str, Any], path: str | Path, *keys: str) -> float:
+    value = _entry(record, path, *keys, "mIoU")
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
+        raise InputError(
+            f"The baseline {str(path)!r} has {value!r} as {'.'.join([*keys, 'mIoU'])!r}: a score "
+            "must be a number from 0 to 100, or null."
+        )
+    return float(value)
+
+
+def _classes(record: Mapping[str, Any], path: str | Path) -> tuple[str, ...] | None:
+    names = record.get("classes")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"The baseline {str(path)!r} has {names!r} as 'classes': it must be a list of names."
+        )
+    return tuple(names)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from colour_runs import build, config, scene, write_scenes
+from mmengine.runner import Runner
 from PIL import Image
 
 from mmseg_robust.corruptions import Cell, corrupt_reference, get_protocol, image_seed
@@ -60,6 +62,37 @@ def test_it_gives_the_numbers_of_the_loop(stored: Path, tmp_path: Path) -> None:
     assert stored_record["clean"] == loop["clean"]
     fog = next(e["mIoU"] for e in loop["cells"] if (e["corruption"], e["severity"]) == ("fog", 4))
     assert metrics["robustness/fog/4"] == round(fog, 2)
+
+
+def metric_run(stored: Path, work_dir: Path, metric: dict[str, Any], **changes: Any) -> Runner:
+    metric = dict(
+        type="CorruptionErrorMetric", protocol="demo", root=str(stored / "img"), _delete_=True,
+        **metric,
+    )  # fmt: skip
+    changes["test_cfg"] = dict(type="TestLoop", _delete_=True)
+    # Without a name of its own a run may share the logger, and its stream, of an earlier test.
+    changes["experiment_name"] = work_dir.name
+    return build(config(stored, work_dir, test_evaluator=metric, **changes))
+
+
+def test_a_dataset_without_classes_is_refused(stored: Path, tmp_path: Path) -> None:
+    changes = {"test_dataloader.dataset.metainfo": dict(_delete_=True)}
+    with pytest.raises(InputError, match="The test dataset names no classes"):
+        metric_run(stored, tmp_path, {}, **changes).test()
+
+
+def test_the_baseline_must_fit_the_run(
+    stored: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    metric_run(stored, tmp_path, {"out_file": str(first)}).test()
+    record = json.loads(first.read_text())
+    second.write_text(json.dumps({**record, "num_images": 9}))
+    metric_run(stored, tmp_path, {"baseline": str(second)}).test()
+    assert "measured with images 9, this run has images 2" in capfd.readouterr().out
+    second.write_text(json.dumps({**record, "classes": ["road", "sky"]}))
+    with pytest.raises(InputError, match=r"2 \(road, sky\), .* 3 \(road, sky, tree\)"):
+        metric_run(stored, tmp_path, {"baseline": str(second)}).test()
 
 
 def test_an_incomplete_tree_is_refused(stored: Path, tmp_path: Path) -> None:

@@ -120,7 +120,44 @@ def test_a_published_table_serves_as_baseline(tmp_path: Path) -> None:
     assert (baseline.mean, baseline.retention) == (40, 50)
     del means["fog"]
     path.write_text(json.dumps(subset))
-    with pytest.raises(InputError, match="lacks 'fog'"):
+    with pytest.raises(InputError, match=r"lacks 'corruptions\.fog\.mIoU'"):
+        read_baseline(path, PROTOCOL)
+
+
+def test_what_a_baseline_tells_of_its_run(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    write_record(record(), path)
+    baseline = read_baseline(path, PROTOCOL)
+    assert (baseline.classes, baseline.num_images, baseline.seed) == (("a", "b"), 1, 7)
+    stripped = {k: v for k, v in record().items() if k not in ("classes", "num_images", "run")}
+    write_record(stripped, path)
+    baseline = read_baseline(path, PROTOCOL)
+    assert (baseline.classes, baseline.num_images, baseline.seed) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"protocol": None}, r"lacks 'protocol\.name'"),
+        ({"protocol": {"name": "demo"}}, r"lacks 'protocol\.version'"),
+        ({"clean": 80}, r"lacks 'clean\.mIoU'"),
+        ({"clean": {"mIoU": "high"}}, r"has 'high' as 'clean\.mIoU': a score must be a number"),
+        ({"clean": {"mIoU": 180}}, r"has 180 as 'clean\.mIoU'"),
+        ({"corruptions": [1]}, r"lacks 'corruptions\.gaussian_blur\.mIoU'"),
+        ({"classes": "road"}, "has 'road' as 'classes': it must be a list"),
+    ],
+)
+def test_wrong_entries_are_named(tmp_path: Path, changes: dict, message: str) -> None:
+    path = tmp_path / "baseline.json"
+    write_record({**record(), **changes}, path)
+    with pytest.raises(InputError, match=rf"baseline\.json' {message}"):
+        read_baseline(path, PROTOCOL)
+
+
+def test_a_baseline_without_protocol_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    write_record({k: v for k, v in record().items() if k != "protocol"}, path)
+    with pytest.raises(InputError, match=r"lacks 'protocol\.name'"):
         read_baseline(path, PROTOCOL)
 
 

@@ -18,8 +18,13 @@ from torch.utils.data import DataLoader
 
 from mmseg_robust.corruptions import get_protocol
 from mmseg_robust.engine.loops.cell_drawing import drawing_by_cell
-from mmseg_robust.errors import InputError
+from mmseg_robust.errors import InputError, message_of
 from mmseg_robust.evaluation.areas import CellCounts, count_sample
+from mmseg_robust.evaluation.comparison import (
+    check_classes,
+    dataset_classes,
+    warn_of_differences,
+)
 from mmseg_robust.evaluation.provenance import package_versions
 from mmseg_robust.evaluation.report import (
     build_record,
@@ -67,7 +72,8 @@ class RobustnessTestLoop(BaseLoop):
 
     Raises:
         InputError: If the protocol or the backend is unknown, the baseline is missing or of another
-            protocol, the output cannot be written, or dataset and evaluator do not fit the loop.
+            protocol or other classes, the output cannot be written, or dataset and evaluator do
+            not fit the loop.
 
     Example:
         >>> test_cfg = dict(type='RobustnessTestLoop', protocol='cityscapes-c')
@@ -103,11 +109,10 @@ class RobustnessTestLoop(BaseLoop):
         self.evaluator.dataset_meta = dataset.metainfo
         runner.visualizer.dataset_meta = dataset.metainfo
         self.metric = _iou_metric(self.evaluator)
-        self.classes: tuple[str, ...] = tuple(dataset.metainfo.get("classes") or ())
-        if not self.classes:
-            raise InputError(
-                "The test dataset names no classes: set metainfo=dict(classes=(...)) in it."
-            )
+        self.classes = dataset_classes(dataset.metainfo)
+        if self.baseline is not None:
+            check_classes(self.baseline, self.classes)
+            warn_of_differences(self.baseline, dataset.num_images, seed, runner.logger)
         self._reset()
 
     def _reset(self) -> None:
@@ -135,8 +140,7 @@ class RobustnessTestLoop(BaseLoop):
                 for index, batch in enumerate(self.dataloader):
                     self.run_iter(index, batch)
         except InputError as error:
-            # A worker's exception arrives with its whole traceback in the message.
-            raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
+            raise InputError(message_of(error)) from error
         metrics = self._finish()
         self.runner.call_hook("after_test_epoch", metrics=metrics)
         self.runner.call_hook("after_test")

@@ -225,7 +225,8 @@ def test_a_run_is_its_own_baseline(scenes: Path, tmp_path: Path, measured: tuple
 def test_nan_logits_are_counted_and_reported(
     scenes: Path, tmp_path: Path, capfd: pytest.CaptureFixture
 ) -> None:
-    runner = build(config(scenes, tmp_path, **{"test_cfg.out_file": str(tmp_path / "o.json")}))
+    changes = {"test_cfg.out_file": str(tmp_path / "o.json"), "experiment_name": "nan"}
+    runner = build(config(scenes, tmp_path, **changes))
     with torch.no_grad():
         runner.model.decode_head.conv_seg.bias[1] = float("nan")
     metrics = runner.test()
@@ -263,14 +264,36 @@ def test_bad_input(scenes: Path, tmp_path: Path, changes: dict, message: str) ->
         build(config(scenes, tmp_path, **changes)).test()
 
 
-def test_a_baseline_of_another_protocol_is_refused(
-    scenes: Path, tmp_path: Path, measured: tuple
+@pytest.mark.parametrize(
+    "part, message",
+    [
+        ({"protocol": {"name": "ade20k-c", "version": 1}}, "measured with protocol ade20k-c"),
+        ({"classes": ["road", "sky"]}, r"2 \(road, sky\), .* 3 \(road, sky, tree\)"),
+    ],
+)
+def test_other_baselines_are_refused(
+    scenes: Path, tmp_path: Path, measured: tuple, part: dict, message: str
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**measured[1], **part}))
+    with pytest.raises(InputError, match=message):
+        build(config(scenes, tmp_path, **{"test_cfg.baseline": str(other)})).test()
+
+
+def test_a_baseline_of_other_images_or_seed_is_told(
+    scenes: Path, tmp_path: Path, measured: tuple, capfd: pytest.CaptureFixture
 ) -> None:
     first = tmp_path / "first.json"
-    first.write_text(json.dumps(measured[1]))
-    changes = {"test_cfg.baseline": str(first), "test_cfg.protocol": "ade20k-c"}
-    with pytest.raises(InputError, match="measured with protocol demo version 1"):
-        build(config(scenes, tmp_path, **changes)).test()
+    first.write_text(json.dumps({**measured[1], "num_images": 9}))
+    # A name of its own: runs that start in the same second share a logger and its stream.
+    changes = {"test_cfg.baseline": str(first), "experiment_name": "differences"}
+    assert build(config(scenes, tmp_path, **changes)).test_loop.seed == 0
+    told = capfd.readouterr().out
+    assert "measured with images 9, this run has images 5" in told
+    assert "measured with seed" not in told
+    changes["test_cfg.seed"] = 3
+    assert build(config(scenes, tmp_path, **changes)).test_loop.seed == 3
+    assert "measured with seed 0, this run has seed 3" in capfd.readouterr().out
 
 
 def test_a_small_image_in_a_worker_is_named_in_one_line(tmp_path: Path) -> None:
