@@ -5,6 +5,7 @@ The options are those of MMSegmentation's own ``tools/train.py``.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 # First of all, on the top level: it mends what MMSegmentation's import needs, also in data loader
@@ -15,9 +16,9 @@ import mmseg_robust  # noqa: F401
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.runner import find_latest_checkpoint
 
 from mmseg_robust.engine.command_line import ToolParser, build_runner, load_config, run_tool
+from mmseg_robust.engine.hooks.checkpoint_checks import find_resumable
 from mmseg_robust.errors import InputError
 
 
@@ -51,10 +52,13 @@ def enable_resume(cfg: Config, load_from_given: bool) -> None:
     cfg.resume = True
     if cfg.get("load_from") is None or load_from_given:
         return
-    if find_latest_checkpoint(cfg.work_dir) is None:
+    path, warning = find_resumable(cfg.work_dir)
+    if warning:
+        print_log(warning, "current", logging.WARNING)
+    if path is None:
         cfg.resume = False  # nothing to resume: start as the config says
     else:
-        cfg.load_from = None
+        cfg.load_from = path
 
 
 def main() -> None:

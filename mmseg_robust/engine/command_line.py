@@ -5,18 +5,28 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from mmengine.config import Config, DictAction
-from mmengine.config.utils import ConfigParsingError
+from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmseg_robust.engine.hooks.preflight_hook import check_config
-from mmseg_robust.errors import InputError
+from mmseg_robust.errors import InputError, message_of
 
 WRONG_INPUT = 2  # exit status, as argparse's
+# What each launcher must have set, and how it is started.
+LAUNCHERS = {
+    "pytorch": ("RANK", "torchrun"),
+    "slurm": ("SLURM_PROCID", "srun"),
+    "mpi": ("OMPI_COMM_WORLD_LOCAL_RANK", "mpirun"),
+}
+LOCAL_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
+# Launchers end all ranks once one has ended: the silent ones leave this to the one that speaks.
+SECONDS_FOR_THE_MESSAGE = 10.0
 
 
 class ToolParser(argparse.ArgumentParser):
@@ -35,7 +45,7 @@ class ToolParser(argparse.ArgumentParser):
         )
         self.add_argument(
             "--launcher",
-            choices=["none", "pytorch", "slurm", "mpi"],
+            choices=["none", *LAUNCHERS],
             default="none",
             help="how the processes of a distributed run were started",
         )
@@ -57,6 +67,12 @@ class ToolParser(argparse.ArgumentParser):
             raise
         except ValueError as error:  # from DictAction
             self.error(f"argument --cfg-options: key=value pairs are needed: {error}")
+        variable, starter = LAUNCHERS.get(args.launcher, ("", ""))
+        if variable and variable not in os.environ:
+            self.error(
+                f"--launcher {args.launcher} needs {variable} in the environment: start the "
+                f"processes by {starter}"
+            )
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
         return args
 
@@ -77,8 +93,12 @@ def load_config(args: argparse.Namespace) -> Config:
         raise InputError(f"The config file '{args.config}' does not exist.")
     try:
         cfg = Config.fromfile(args.config)
-    except (OSError, SyntaxError, ConfigParsingError) as error:
-        raise InputError(f"The config file '{args.config}' cannot be read: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # a config is a program, and imports others
+        raise InputError(
+            f"The config file '{args.config}' cannot be read: {type(error).__name__}: {error}"
+        ) from error
     try:
         cfg.merge_from_dict(args.cfg_options or {})
     except (KeyError, TypeError) as error:
@@ -110,6 +130,9 @@ def build_runner(cfg: Config, training: bool) -> Runner:
 def run_tool(main: Callable[[], None]) -> int:
     """Run a tool; wrong input ends in one line on stderr.
 
+    What is wrong before the ranks of a distributed run join, all find alike: one rank of each host
+    says it, as files can differ between hosts.
+
     Args:
         main (callable): The tool.
 
@@ -119,9 +142,10 @@ def run_tool(main: Callable[[], None]) -> int:
     try:
         main()
     except InputError as error:
-        # An error from a data loader worker arrives with the worker's traceback in its text.
-        message = str(error).rsplit("InputError: ", 1)[-1]
-        print("error:", " ".join(message.split()), file=sys.stderr)
+        if not is_distributed() and any(int(os.environ.get(n) or 0) for n in LOCAL_RANKS):
+            time.sleep(SECONDS_FOR_THE_MESSAGE)
+            return WRONG_INPUT
+        print("error:", " ".join(message_of(error).split()), file=sys.stderr)
         return WRONG_INPUT
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,11 @@ from typing import Any
 import mmseg
 import numpy as np
 import pytest
+import torch
 from load_tool import load_tool
 from mmengine.config import Config
 from PIL import Image
-from small_runs import ROOT, python, run_cfg, write_cfg, write_images
+from small_runs import ROOT, dataset_cfg, python, run_cfg, write_cfg, write_images
 
 from mmseg_robust.engine.command_line import run_tool
 from mmseg_robust.errors import InputError
@@ -77,22 +77,44 @@ def test_spawned_workers_then_test_with_pictures(
     assert len(list((tmp_path / "pictures").glob("**/*.png"))) == 2
 
 
+STOCK_CONFIG = """
+_base_ = ["mmseg::segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py"]
+custom_imports = dict(imports=["mmseg_robust"], allow_failed_imports=False)
+custom_hooks = [dict(type="CWFAHook", epsilon=3.0, begin=0)]
+test_cfg = dict(type="RobustnessTestLoop", protocol="demo")
+train_cfg = dict(max_iters=2, val_interval=2)
+model = dict(
+    data_preprocessor=dict(size=(32, 32)),
+    backbone=dict(init_cfg=None, embed_dims=8, num_layers=[1] * 4, num_heads=[1] * 4),
+    decode_head=dict(in_channels=[8] * 4, channels=8, num_classes=4),
+    test_cfg=dict(_delete_=True, mode="whole"),
+)
+train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=dict(
+    _delete_=True, **{train}))
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(
+    _delete_=True, **{val}))
+test_dataloader = val_dataloader
+"""
+
+
 def test_stock_tools(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same kind of config under MMSegmentation's tools, with our hooks by name."""
-    cfg = run_cfg(
-        data,
-        iters=2,
-        workers=2,
-        custom_imports=dict(imports=["mmseg_robust"], allow_failed_imports=False),
-        custom_hooks=[dict(type="PreflightHook"), dict(type="RandomStateHook")],
-    )
-    config = write_cfg(tmp_path / "config.py", cfg)
-    run = python(STOCK_TOOLS / "train.py", config, "--work-dir", tmp_path)
+    """A stock config, extended in a folder of the user's own, under MMSegmentation's tools."""
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "config.py"
+    datasets = {"{train}": dataset_cfg(data), "{val}": dataset_cfg(data, "val")}
+    text = STOCK_CONFIG
+    for name, dataset in datasets.items():
+        text = text.replace(name, repr(dataset))
+    config.write_text(text)
+    run = python(STOCK_TOOLS / "train.py", config, "--work-dir", tmp_path / "work")
     assert run.returncode == 0, run.stderr
-    arguments = [config, tmp_path / "iter_2.pth", "--work-dir", tmp_path / "test"]
-    monkeypatch.setattr(sys, "argv", ["test", *map(str, arguments)])
-    runpy.run_path(str(STOCK_TOOLS / "test.py"), run_name="__main__")
-    assert len(list((tmp_path / "test").glob("*/2*.json"))) == 1
+    (log,) = (tmp_path / "work").glob("*/*.log")
+    assert log.read_text().count("times the norm") == 4  # a line for each stage
+    checkpoint = tmp_path / "work/iter_2.pth"
+    run = python(STOCK_TOOLS / "test.py", config, checkpoint, "--work-dir", tmp_path / "test")
+    assert run.returncode == 0, run.stderr
+    (record,) = (tmp_path / "test").glob("*/robustness.json")
+    assert json.loads(record.read_text())["protocol"]["name"] == "demo"
 
 
 def test_wrong_command_lines(
@@ -153,8 +175,10 @@ def test_resume_of_a_fine_tuning_run(tmp_path: Path) -> None:
         return cfg.resume, cfg.load_from
 
     assert resumed(load_from_given=False) == (False, "pretrained.pth")  # nothing saved yet
-    (tmp_path / "last_checkpoint").write_text("iter_10.pth")
-    assert resumed(load_from_given=False) == (True, None)
+    saved = tmp_path / "iter_10.pth"
+    torch.save({"state_dict": {}}, saved)
+    (tmp_path / "last_checkpoint").write_text("/moved/iter_10.pth")
+    assert resumed(load_from_given=False) == (True, str(saved))
     assert resumed(load_from_given=True) == (True, "pretrained.pth")
 
 

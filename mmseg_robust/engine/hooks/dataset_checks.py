@@ -13,8 +13,8 @@ from mmengine.registry import DATASETS
 
 from mmseg_robust.errors import InputError
 
-# Labels read from each data set before the start; the project's own choice: under a second on
-# Cityscapes, and a wrong conversion shows in nearly every file.
+# Images and labels read from each data set before the start; the project's own choice: about a
+# second on Cityscapes, and a wrong conversion shows in nearly every file.
 SAMPLED_LABELS = 16
 
 
@@ -42,24 +42,25 @@ def leaf_datasets(dataset: Any) -> Iterator[BaseDataset]:
         yield from leaf_datasets(child)
 
 
-def find_label_loaders(transforms: Any) -> Iterator[Any]:
+def find_loaders(transforms: Any, name: str = "LoadAnnotations") -> Iterator[Any]:
     """Yield the transforms of a pipeline that load labels, nested ones included.
 
     Args:
         transforms (sequence): Transforms or their configs.
+        name (str): How the name of the wanted class ends.
     """
     for transform in transforms:
         if isinstance(transform, (list, tuple)):
-            yield from find_label_loaders(transform)
+            yield from find_loaders(transform, name)
             continue
         if isinstance(transform, dict):
             kind, nested = transform.get("type"), transform.get("transforms")
         else:
             kind, nested = type(transform), getattr(transform, "transforms", None)
             nested = nested or getattr(transform, "subroutines", None)  # TestTimeAug
-        if str(getattr(kind, "__name__", kind)).endswith("LoadAnnotations"):
+        if str(getattr(kind, "__name__", kind)).endswith(name):
             yield transform
-        yield from find_label_loaders(nested or ())
+        yield from find_loaders(nested or (), name)
 
 
 def check_dataset_config(config: dict) -> None:
@@ -82,7 +83,7 @@ def check_dataset_config(config: dict) -> None:
         raise InputError(f"{name}: the data root '{root}' is not a folder. {advice}")
     for key, prefix in (config.get("data_prefix") or {}).items():
         folder = os.path.join(root, prefix or "")
-        needed = key != "seg_map_path" or any(find_label_loaders(config.get("pipeline") or ()))
+        needed = key != "seg_map_path" or any(find_loaders(config.get("pipeline") or ()))
         if needed and folder and not os.path.isdir(folder):
             raise InputError(f"{name}: the folder '{folder}' ({key}) is missing. {advice}")
     listing = config.get("ann_file")
@@ -117,7 +118,7 @@ def check_files(dataset: BaseDataset) -> None:
     if _is_remote(dataset.data_root or "", dataset.backend_args):
         return
     keys = ["img_path"]
-    if any(find_label_loaders(dataset.pipeline.transforms)):
+    if any(find_loaders(dataset.pipeline.transforms)):
         keys.append("seg_map_path")
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
     paths = [info[key] for info in infos for key in keys if info.get(key)]
@@ -142,7 +143,7 @@ def _missing(paths: Iterable[str]) -> Iterator[str]:
 
 
 def check_sampled_labels(dataset: BaseDataset, classes: int, ignore_index: int) -> None:
-    """Check the values of some labels, evenly spaced, as the data set itself loads them.
+    """Check some labels and their images, evenly spaced, as the data set itself loads them.
 
     Args:
         dataset (BaseSegDataset): A built data set.
@@ -150,18 +151,53 @@ def check_sampled_labels(dataset: BaseDataset, classes: int, ignore_index: int) 
         ignore_index (int): Label value that the loss leaves out.
 
     Raises:
-        InputError: If a label holds another value.
+        InputError: If one cannot be read, the label has channels or another size than its image, or
+            it holds another value.
     """
-    loader = next(find_label_loaders(dataset.pipeline.transforms), None)
+    transforms = dataset.pipeline.transforms
+    loader = next(find_loaders(transforms), None)
     if loader is None:
         return
+    image_loader = next(find_loaders(transforms, "LoadImageFromFile"), None)
     count = min(SAMPLED_LABELS, len(dataset))
     for index in np.linspace(0, len(dataset) - 1, count).round().astype(int):
-        results = loader(dataset.get_data_info(int(index)))
+        results = _load(loader, dataset.get_data_info(int(index)), "seg_map_path")
         if "gt_seg_map" not in results:  # a loader of another task's labels
             return
-        labels = torch.from_numpy(np.ascontiguousarray(results["gt_seg_map"]).astype(np.int64))
-        check_label_values(labels, classes, ignore_index, results["seg_map_path"])
+        label, path = results["gt_seg_map"], results["seg_map_path"]
+        if label.ndim != 2:
+            raise InputError(
+                f"The label '{path}' has the shape {label.shape}: one channel of class numbers is "
+                "needed. Convert colours to class numbers."
+            )
+        if image_loader is not None:
+            image = _load(image_loader, dataset.get_data_info(int(index)), "img_path")
+            _check_size(image, label.shape, path)
+        labels = torch.from_numpy(np.ascontiguousarray(label).astype(np.int64))
+        check_label_values(labels, classes, ignore_index, path)
+
+
+def _load(loader: Any, info: dict, key: str) -> dict:
+    """Load an image or a label; what it raises names the file."""
+    path = info.get(key)
+    try:
+        results = loader(info)
+    except Exception as error:  # each decoder has errors of its own
+        raise InputError(
+            f"The file '{path}' cannot be read: {type(error).__name__}: {error}. Replace it."
+        ) from error
+    if results is None:  # LoadImageFromFile(ignore_empty=True)
+        raise InputError(f"The file '{path}' cannot be read. Replace it.")
+    return results
+
+
+def _check_size(results: dict, size: tuple[int, ...], label_path: str) -> None:
+    found = results["img"].shape[:2]
+    if found != size:
+        raise InputError(
+            f"The label '{label_path}' is {size[1]}x{size[0]} pixels, its image "
+            f"'{results['img_path']}' {found[1]}x{found[0]}: they must have the same size."
+        )
 
 
 def check_label_values(

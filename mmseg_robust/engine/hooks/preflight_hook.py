@@ -14,7 +14,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS, DefaultScope
-from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from mmengine.runner import BaseLoop, Runner
 
 from mmseg_robust.engine.hooks import checkpoint_checks, dataset_checks
 from mmseg_robust.errors import InputError
@@ -49,7 +49,8 @@ class PreflightHook(Hook):
     Before the first iteration: every listed image and label file exists; the model has as many
     classes as the data sets; some labels of each hold allowed values; the checkpoint to load
     exists and is of the model's architecture (for a test or a resumed run wholly; for a training
-    that starts from it at least half of the backbone's tensors, and a warning names the rest).
+    that starts from it all of the backbone, and a warning names the rest); so is a local file that
+    the backbone's ``init_cfg`` loads. A run to be resumed finds its newest readable checkpoint.
     During the first pass over the data: the labels of every batch, on the CPU.
 
     Raises:
@@ -63,25 +64,38 @@ class PreflightHook(Hook):
         self._unchecked = 0
 
     def before_run(self, runner: Runner) -> None:
-        """Check everything but the contents of the checkpoint."""
+        """Check everything but the tensors of the checkpoint."""
         self._training = isinstance(runner._train_loop, BaseLoop)
-        if runner._load_from is not None:
-            checkpoint_checks.check_file(runner._load_from)
+        self._find_checkpoint(runner)
+        if self._training:
+            backbone = getattr(_bare_model(runner), "backbone", None)
+            for warning in checkpoint_checks.check_pretrained(backbone) if backbone else ():
+                runner.logger.warning(warning)
         for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
             if not isinstance(loop, BaseLoop):  # still a config: not part of this run
                 continue
             for dataset in dataset_checks.leaf_datasets(loop.dataloader.dataset):
                 _check_dataset(dataset, _bare_model(runner))
 
+    def _find_checkpoint(self, runner: Runner) -> None:
+        """Make sure that the checkpoint, if any, can be read."""
+        if runner._load_from is None and runner._resume:
+            runner._load_from, warning = checkpoint_checks.find_resumable(runner.work_dir)
+            if warning:
+                runner.logger.warning(warning)
+        elif runner._load_from is not None and "://" not in runner._load_from:
+            checkpoint_checks.read(runner._load_from)
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the tensors of a checkpoint before they are loaded."""
         if self._training is None:  # loaded by hand, outside of a run
             return
         result = checkpoint_checks.compare(_bare_model(runner).state_dict(), checkpoint)
-        path = runner._load_from or find_latest_checkpoint(runner.work_dir)
+        path = str(runner._load_from)
         if not self._training:
             checkpoint_checks.check_whole(result, path, "test")
         elif runner._resume:
+            _check_resumable(checkpoint, path)
             checkpoint_checks.check_whole(result, path, "resume")
         else:
             warning = checkpoint_checks.check_start(result, path)
@@ -106,6 +120,16 @@ class PreflightHook(Hook):
             if labels is not None and not labels.is_cuda:  # no synchronisation with the GPU
                 path = sample.get("seg_map_path")
                 dataset_checks.check_label_values(labels, *_allowed_labels(head), path)
+
+
+def _check_resumable(checkpoint: dict, path: str) -> None:
+    """Raise an InputError if a checkpoint to resume from holds no state of a run."""
+    missing = [key for key in ("meta", "message_hub") if key not in checkpoint]
+    if missing:
+        raise InputError(
+            f"The checkpoint '{path}' cannot be resumed: it lacks {', '.join(missing)}, as weights "
+            "alone do. Start a training from it: load_from without --resume."
+        )
 
 
 def _bare_model(runner: Runner) -> torch.nn.Module:

@@ -302,3 +302,31 @@ def test_resuming_another_architecture(clean: Path, checkpoint: Path, tmp_path: 
     cfg = larger(run_cfg(clean, **NO_VALIDATION), num_layers=[1, 1, 1, 2])
     (tmp_path / "last_checkpoint").write_text(str(checkpoint))
     refuse(cfg, tmp_path, str(checkpoint), "model to resume", "backbone.layers.3", resume=True)
+
+
+def test_resuming_after_a_crash_while_saving(clean: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """The newest file is cut off and ``last_checkpoint`` names one that was deleted."""
+    shutil.copy(checkpoint, tmp_path / "iter_1.pth")
+    (tmp_path / "iter_2.pth").write_bytes(checkpoint.read_bytes()[:5000])
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_0.pth"))
+    assert train(run_cfg(clean, iters=3, **NO_VALIDATION), tmp_path, resume=True) == 2
+    broken = str(tmp_path / "cut.pth")
+    Path(broken).write_bytes(checkpoint.read_bytes()[:5000])
+    refuse(run_cfg(clean, load_from=broken), tmp_path, f"'{broken}' cannot be read")
+
+
+def test_pretrained_backbone(clean: Path, checkpoint: Path, tmp_path: Path) -> None:
+    def cfg(path: Any, **backbone: Any) -> dict[str, Any]:
+        init_cfg = dict(type="Pretrained", checkpoint=str(path), prefix="backbone.")
+        return larger(run_cfg(clean, iters=1, **NO_VALIDATION), init_cfg=init_cfg, **backbone)
+
+    refuse(cfg(tmp_path / "nowhere.pth"), tmp_path, "nowhere.pth' does not exist")
+    refuse(cfg(checkpoint, num_layers=[4] * 4), tmp_path, str(checkpoint), "init_cfg")
+    assert train(cfg(checkpoint), tmp_path) == 1
+
+
+def test_resuming_weights_alone(clean: Path, checkpoint: Path, tmp_path: Path) -> None:
+    weights = str(tmp_path / "weights.pth")
+    torch.save({"state_dict": torch.load(checkpoint)["state_dict"]}, weights)
+    cfg = run_cfg(clean, load_from=weights, **NO_VALIDATION)
+    refuse(cfg, tmp_path, f"'{weights}' cannot be resumed", resume=True)
