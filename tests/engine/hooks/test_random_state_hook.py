@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.dist import barrier
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from small_runs import (
@@ -87,6 +88,7 @@ def weights_after(cfg: dict[str, Any], folder: Path, stop: int, last: str) -> li
     train(cfg, folder / "parts", stop=stop)
     random.seed(1), np.random.seed(1), torch.manual_seed(1)  # a new process has any state
     train(cfg, folder / "parts", resume=True)
+    barrier()  # the first rank alone writes, and the other may be here before it has
     return [load_weights(folder / name / last) for name in ("whole", "parts")]
 
 
