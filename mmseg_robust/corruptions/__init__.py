@@ -1,21 +1,27 @@
-"""Common corruptions of images: names, named protocols and the reference generator.
+"""Image corruptions in torch: names, named protocols, the engine and the reference generator.
 
-Nothing here knows OpenMMLab.
+Nothing here knows OpenMMLab; torch and NumPy are all that the engine needs.
 """
 
-from mmseg_robust.corruptions.names import COMMON, EXTRA, GROUPS, NAMES
+from mmseg_robust.corruptions.api import CORRUPTIONS, corrupt
+from mmseg_robust.corruptions.names import ALL_NAMES, CBAR, COMMON, EXTRA, GROUPS, NAMES
 from mmseg_robust.corruptions.protocols import CLEAN, PROTOCOLS, Cell, Protocol, get_protocol
-from mmseg_robust.corruptions.reference import corrupt_reference, image_seed
+from mmseg_robust.corruptions.random import image_seed
+from mmseg_robust.corruptions.reference import corrupt_reference
 
 __all__ = [
+    "ALL_NAMES",
+    "CBAR",
     "CLEAN",
     "COMMON",
+    "CORRUPTIONS",
     "EXTRA",
     "GROUPS",
     "NAMES",
     "PROTOCOLS",
     "Cell",
     "Protocol",
+    "corrupt",
     "corrupt_reference",
     "get_protocol",
     "image_seed",

@@ -1,14 +1,10 @@
-"""Names and families of the common image corruptions.
+"""Names and families of the image corruptions.
 
 Names and order are those of the ``imagecorruptions`` package (Michaelis et al., arXiv 1907.07484),
 which took them from ImageNet-C (Hendrycks and Dietterich, ICLR 2019).
 """
 
 from __future__ import annotations
-
-import difflib
-
-from mmseg_robust.errors import InputError
 
 COMMON: tuple[str, ...] = (
     "gaussian_noise",
@@ -35,8 +31,28 @@ EXTRA: tuple[str, ...] = ("speckle_noise", "gaussian_blur", "spatter", "saturate
 NAMES: tuple[str, ...] = COMMON + EXTRA
 """All 19, in the order of ``imagecorruptions``."""
 
+CBAR: tuple[str, ...] = (
+    "blue_noise_sample",
+    "brownish_noise",
+    "caustic_refraction",
+    "checkerboard_cutout",
+    "cocentric_sine_waves",
+    "inverse_sparkles",
+    "perlin_noise",
+    "plasma_noise",
+    "single_frequency_greyscale",
+    "sparkles",
+)
+"""The ten of ImageNet-C-bar (Mintun, Kirillov and Xie, NeurIPS 2021, arXiv 2102.11273)."""
+
+ALL_NAMES: tuple[str, ...] = NAMES + CBAR
+"""The 19 and the ten."""
+
 MAX_SEVERITY = 5
 """Severities run from 1 (weak) to this; 0 is the clean image."""
+
+MIN_SIDE = 32
+"""Least height and width in pixels of an image to corrupt, that of ``imagecorruptions``."""
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "blur": ("motion_blur", "defocus_blur", "glass_blur", "gaussian_blur"),
@@ -47,42 +63,3 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """The four groups of Cityscapes-C (SegFormer, arXiv 2105.15203, Table 5) in the table's order, and
 under ``extra`` the three of the 19 that Cityscapes-C leaves out."""
-
-
-def check_name(name: str) -> str:
-    """Returns the name if it is one of the 19.
-
-    Args:
-        name (str): Name of a corruption.
-
-    Returns:
-        str: The same name.
-
-    Raises:
-        InputError: If the name is unknown. The message suggests the nearest known one.
-    """
-    if name in NAMES:
-        return name
-    nearest = difflib.get_close_matches(str(name), NAMES, n=1)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    raise InputError(f"Unknown corruption {name!r}.{hint} Known: {', '.join(NAMES)}.")
-
-
-def check_severity(severity: int) -> int:
-    """Returns the severity if it is a whole number from 0 to 5.
-
-    Args:
-        severity (int): Strength of a corruption.
-
-    Returns:
-        int: The same number.
-
-    Raises:
-        InputError: If it is no integer or out of range.
-    """
-    whole = isinstance(severity, int) and not isinstance(severity, bool)
-    if not whole or not 0 <= severity <= MAX_SEVERITY:
-        raise InputError(
-            f"Severity must be an integer from 0 (clean) to {MAX_SEVERITY}, got {severity!r}."
-        )
-    return severity

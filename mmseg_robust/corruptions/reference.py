@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os.path
 from functools import lru_cache
 from types import ModuleType
 
 import numpy as np
 
+from mmseg_robust.corruptions.checks import check_name, check_severity, check_side
 from mmseg_robust.corruptions.glass_blur import glass_blur
-from mmseg_robust.corruptions.names import check_name, check_severity
+from mmseg_robust.corruptions.names import NAMES
+from mmseg_robust.corruptions.random import hash_parts
 from mmseg_robust.errors import InputError
-
-MIN_SIDE = 32
-"""Least height and width in pixels that ``imagecorruptions`` accepts."""
-
-
-def image_seed(base_seed: int, image_name: str) -> int:
-    """One integer for an image, the same on every machine, worker and rank.
-
-    Args:
-        base_seed (int): Seed of the run.
-        image_name (str): Path or name of the image. Folder and extension do not count, so that a
-            copy in another place or format draws the same numbers.
-
-    Returns:
-        int: In [0, 2**63).
-    """
-    stem = os.path.splitext(os.path.basename(image_name))[0]
-    return _hash(base_seed, stem) >> 1
 
 
 def corrupt_reference(image: np.ndarray, name: str, severity: int, seed: int) -> np.ndarray:
@@ -52,23 +34,17 @@ def corrupt_reference(image: np.ndarray, name: str, severity: int, seed: int) ->
         InputError: If the name or the severity is unknown, or the image has another type, shape
             or is smaller than 32 pixels.
     """
-    check_name(name)
+    check_name(name, NAMES)
     check_severity(severity)
     _check_image(image)
     if severity == 0:
         return image.copy()
     state = np.random.get_state()
     try:
-        np.random.seed(_hash(seed, name, severity) & 0xFFFFFFFF)
+        np.random.seed(hash_parts(seed, name, severity) & 0xFFFFFFFF)
         return _run(np.ascontiguousarray(image), name, severity)
     finally:
         np.random.set_state(state)
-
-
-def _hash(*parts: object) -> int:
-    """64 bits of SHA-256 over the parts' text (Python's own ``hash`` differs by process)."""
-    text = "\0".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def _check_image(image: np.ndarray) -> None:
@@ -78,12 +54,7 @@ def _check_image(image: np.ndarray) -> None:
         raise InputError(
             f"An image to corrupt must be a uint8 array of shape (H, W, 3), got {found}."
         )
-    height, width = image.shape[:2]
-    if min(height, width) < MIN_SIDE:
-        raise InputError(
-            f"An image to corrupt must be at least {MIN_SIDE} pixels high and wide, "
-            f"got {height} x {width}."
-        )
+    check_side(*image.shape[:2])
 
 
 @lru_cache(maxsize=1)

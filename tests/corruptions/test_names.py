@@ -6,7 +6,7 @@ import pytest
 
 from mmseg_robust.compat import load_imagecorruptions
 from mmseg_robust.corruptions import COMMON, EXTRA, GROUPS, NAMES
-from mmseg_robust.corruptions.names import check_name, check_severity
+from mmseg_robust.corruptions.checks import check_name, check_severity
 from mmseg_robust.errors import InputError
 
 

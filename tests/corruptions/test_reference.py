@@ -86,7 +86,7 @@ def test_seeds_matter_where_a_corruption_is_random() -> None:
 def test_pixels_equal_imagecorruptions_at_the_same_random_state(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_hash", lambda *parts: 11)
+    monkeypatch.setattr(module, "hash_parts", lambda *parts: 11)
     package = load_imagecorruptions()
     np.random.seed(11)
     expected = package.corrupt(photo(40, 37), severity=4, corruption_name=name)
