@@ -7,7 +7,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_robust.corruptions import noise  # noqa: F401
+from mmseg_robust.corruptions import (  # noqa: F401
+    blur,
+    cbar_caustics,
+    cbar_noise,
+    cbar_patterns,
+    cbar_waves,
+    colour,
+    defocus,
+    elastic,
+    glass_blur,
+    jpeg,
+    noise,
+    pixelate,
+    spatter,
+    weather,
+)
 from mmseg_robust.corruptions.checks import check_batch, check_name, check_seeds, check_severity
 from mmseg_robust.corruptions.registry import REGISTRY, Corruption
 from mmseg_robust.errors import InputError

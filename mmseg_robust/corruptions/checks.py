@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,6 +68,24 @@ def check_side(height: int, width: int) -> None:
             f"An image to corrupt must be at least {MIN_SIDE} pixels high and wide, "
             f"got {height} x {width}."
         )
+
+
+def check_image(image: np.ndarray) -> None:
+    """Refuses what is not one RGB image.
+
+    Args:
+        image (np.ndarray): Should be uint8, shape (H, W, 3), H and W at least 32.
+
+    Raises:
+        InputError: If it is not.
+    """
+    is_array = isinstance(image, np.ndarray)
+    if not is_array or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {image.shape}" if is_array else type(image).__name__
+        raise InputError(
+            f"An image to corrupt must be a uint8 array of shape (H, W, 3), got {found}."
+        )
+    check_side(*image.shape[:2])
 
 
 def check_batch(images: Tensor) -> None:

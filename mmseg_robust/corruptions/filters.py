@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mmseg_robust.corruptions import kernels
+from mmseg_robust.corruptions.transfer import kept_on_device
 
 BORDERS = ("nearest", "reflect", "mirror")
 """How a plane goes on outside, in SciPy's words: ``nearest`` repeats the edge (a a | a b c),
@@ -108,7 +109,7 @@ def gaussian_taps(sigma: float, truncate: float = 4.0) -> tuple[float, ...]:
 
 @lru_cache(maxsize=256)
 def _weights(taps: tuple[float, ...], device: torch.device) -> Tensor:
-    return torch.tensor(taps, dtype=torch.float32).to(device)
+    return kept_on_device(taps, device, torch.float32)
 
 
 Taps = Sequence[tuple[int, int, float]]
@@ -148,5 +149,11 @@ def _pad(planes: Tensor, before: int, after: int, axis: int, border: str) -> Ten
     """Places ``before`` (<= 0) to ``size - 1 + after`` (>= 0) along an axis."""
     size = planes.shape[axis]
     index = border_index(min(before, 0), size + max(after, 0), size, border, planes.device)
-    start = max(before, 0)
-    return planes.index_select(axis, index[start:] if start else index)
+    first, lead = max(before, 0), max(-before, 0)
+    # The inside is copied: to gather along a row is an order slower on a processor.
+    parts = (
+        planes.index_select(axis, index[:lead]),
+        planes.narrow(axis, first, size - first),
+        planes.index_select(axis, index[lead + size :]),
+    )
+    return torch.cat(parts, axis)

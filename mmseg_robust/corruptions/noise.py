@@ -11,6 +11,7 @@ from torch import Tensor
 from mmseg_robust.corruptions.pixels import to_float, to_uint8
 from mmseg_robust.corruptions.random import RandomFields
 from mmseg_robust.corruptions.registry import corruption
+from mmseg_robust.corruptions.transfer import kept_on_device
 
 GAUSSIAN_SCALES = (0.08, 0.12, 0.18, 0.26, 0.38)
 """Standard deviation for severities 1 to 5; white is 1."""
@@ -67,8 +68,7 @@ def _poisson_table(photons: int, device: torch.device) -> tuple[Tensor, Tensor]:
         rows += thresholds
         starts.append(size)
         size += len(thresholds)
-    table = torch.tensor(rows, dtype=torch.int32)
-    return table.to(device), torch.tensor(starts, dtype=torch.int32).to(device)
+    return kept_on_device(rows, device, torch.int32), kept_on_device(starts, device, torch.int32)
 
 
 @corruption(draw=_normal)

@@ -27,7 +27,7 @@ class Cell(NamedTuple):
     """One corruption at one severity.
 
     Args:
-        corruption (str): One of the 19 names, or ``clean``.
+        corruption (str): One of ``names.ALL_NAMES``, or ``clean``.
         severity (int): 1 to 5; 0 for ``clean``.
     """
 
@@ -114,6 +114,17 @@ _FAN_GROUPS = {
     "digital": ("contrast", "jpeg_compression", "saturate", "pixelate"),
     "weather": ("snow", "fog", "frost", "spatter", "brightness"),
 }
+_CBAR_GROUPS = {
+    "noise": (
+        "blue_noise_sample",
+        "brownish_noise",
+        "perlin_noise",
+        "plasma_noise",
+        "single_frequency_greyscale",
+        "cocentric_sine_waves",
+    ),
+    "pattern": ("caustic_refraction", "checkerboard_cutout", "sparkles", "inverse_sparkles"),
+}
 _DEMO_GROUPS = {
     "blur": ("gaussian_blur",),
     "noise": ("gaussian_noise", "impulse_noise"),
@@ -189,6 +200,15 @@ _REGISTERED = (
         acts=AFTER_CROP,
         source="Hendrycks and Dietterich (ICLR 2019): 15 corruptions at severities 1-5, after "
         "resize and centre crop.",
+    ),
+    Protocol(
+        name="cbar",
+        version=1,
+        cells=_grid(_CBAR_GROUPS),
+        groups=_CBAR_GROUPS,
+        source="ImageNet-C-bar (Mintun et al., NeurIPS 2021, arXiv 2102.11273): ten corruptions at "
+        "severities 1-5. It acts at the image's own resolution here, the two groups are the "
+        "project's own choice.",
     ),
     Protocol(
         name="demo",

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mmseg_robust.corruptions import kernels
+from mmseg_robust.corruptions.transfer import to_device
 
 _MASK = (1 << 64) - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -84,24 +85,6 @@ def signed(value: int) -> int:
         int: In [-2**63, 2**63).
     """
     return value - (1 << 64) if value >> 63 else value
-
-
-def to_device(values: Sequence | Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Copies a few host numbers to a device without making the host wait for it.
-
-    Args:
-        values (Sequence | Tensor): Numbers, on the host.
-        device (torch.device): Where they are needed.
-        dtype (torch.dtype): Their type there.
-
-    Returns:
-        Tensor: On ``device``.
-    """
-    tensor = torch.as_tensor(values, dtype=dtype)
-    if device.type != "cuda":
-        return tensor.to(device)
-    # A copy from pageable memory would wait for the stream.
-    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class RandomFields:

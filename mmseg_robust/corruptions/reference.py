@@ -7,11 +7,10 @@ from types import ModuleType
 
 import numpy as np
 
-from mmseg_robust.corruptions.checks import check_name, check_severity, check_side
-from mmseg_robust.corruptions.glass_blur import glass_blur
+from mmseg_robust.corruptions.checks import check_image, check_name, check_severity
+from mmseg_robust.corruptions.glass_blur_reference import glass_blur
 from mmseg_robust.corruptions.names import NAMES
 from mmseg_robust.corruptions.random import hash_parts
-from mmseg_robust.errors import InputError
 
 
 def corrupt_reference(image: np.ndarray, name: str, severity: int, seed: int) -> np.ndarray:
@@ -36,7 +35,7 @@ def corrupt_reference(image: np.ndarray, name: str, severity: int, seed: int) ->
     """
     check_name(name, NAMES)
     check_severity(severity)
-    _check_image(image)
+    check_image(image)
     if severity == 0:
         return image.copy()
     state = np.random.get_state()
@@ -45,16 +44,6 @@ def corrupt_reference(image: np.ndarray, name: str, severity: int, seed: int) ->
         return _run(np.ascontiguousarray(image), name, severity)
     finally:
         np.random.set_state(state)
-
-
-def _check_image(image: np.ndarray) -> None:
-    is_array = isinstance(image, np.ndarray)
-    if not is_array or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        found = f"{image.dtype} {image.shape}" if is_array else type(image).__name__
-        raise InputError(
-            f"An image to corrupt must be a uint8 array of shape (H, W, 3), got {found}."
-        )
-    check_side(*image.shape[:2])
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmseg_robust.corruptions import COMMON, GROUPS, NAMES, PROTOCOLS, Cell, get_protocol
+from mmseg_robust.corruptions import CBAR, COMMON, GROUPS, NAMES, PROTOCOLS, Cell, get_protocol
 from mmseg_robust.errors import InputError
 
 CELLS = {
@@ -14,6 +14,7 @@ CELLS = {
     "fan-1to3": 57,
     "robodet-15x5": 75,
     "imagenet-c": 75,
+    "cbar": 50,
     "demo": 12,
 }
 
@@ -26,7 +27,7 @@ def test_cells_and_groups_agree(name: str) -> None:
     assert protocol.passes == (Cell("clean", 0), *protocol.cells)
     members = [member for names in protocol.groups.values() for member in names]
     assert sorted(members) == sorted(protocol.corruptions)
-    assert set(members) <= set(NAMES)
+    assert set(members) <= set(CBAR if name == "cbar" else NAMES)
     assert {cell for c in protocol.corruptions for cell in protocol.cells_of(c)} == set(
         protocol.cells
     )
@@ -47,6 +48,7 @@ def test_the_others() -> None:
     assert get_protocol("robodet-15x5").corruptions == COMMON
     assert get_protocol("imagenet-c").acts == "after_crop"
     assert {p.acts for p in PROTOCOLS.values() if p.name != "imagenet-c"} == {"native"}
+    assert set(get_protocol("cbar").corruptions) == set(CBAR)
     assert "no standard" in get_protocol("ade20k-c").source
 
 

@@ -1,0 +1,181 @@
+"""What holds for every corruption of the engine."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from oracle import batch, picture
+from torch import Tensor
+
+from mmseg_robust.corruptions import ALL_NAMES, CORRUPTIONS, corrupt
+from mmseg_robust.errors import InputError
+
+
+def crops(height: int, width: int, count: int = 3) -> Tensor:
+    """Different parts of a photograph: uint8, (count, 3, height, width)."""
+    image = picture("wide")
+    return batch(*(image[i * 9 : i * 9 + height, i * 30 : i * 30 + width] for i in range(count)))
+
+
+def test_every_name_is_there() -> None:
+    assert set(CORRUPTIONS) == set(ALL_NAMES)
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_pixels_depend_on_image_cell_and_seed_alone(name: str) -> None:
+    images, seeds = crops(70, 91), [7, 2**62, 11]
+    for severity in (1, 5):
+        together = corrupt(images, name, severity, seeds)
+        assert together.shape == images.shape
+        assert together.dtype == torch.uint8
+        backwards = corrupt(images.flip(0), name, severity, seeds[::-1]).flip(0)
+        assert torch.equal(together, backwards)
+        for index, seed in enumerate(seeds):
+            alone = corrupt(images[index : index + 1], name, severity, seed)
+            assert torch.equal(alone[0], together[index])
+        assert not torch.equal(together, images)
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_inputs_of_any_layout_and_size(name: str) -> None:
+    images = crops(64, 97)
+    before = images.clone()
+    expected = corrupt(images, name, 4, [1, 2, 3])
+    assert torch.equal(images, before)
+    channels_last = images.to(memory_format=torch.channels_last)
+    result = corrupt(channels_last, name, 4, [1, 2, 3])
+    assert torch.equal(result, expected)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    strided = torch.stack([images, images], dim=-1)[..., 0]
+    assert torch.equal(corrupt(strided, name, 4, [1, 2, 3]), expected)
+    for height, width in ((32, 32), (33, 47), (45, 32)):
+        small = corrupt(crops(height, width, 1), name, 3, 5)
+        assert small.shape == (1, 3, height, width)
+    assert corrupt(images[:0], name, 3, []).shape == (0, 3, 64, 97)
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_modes_of_torch_and_global_random_state_do_not_matter(name: str) -> None:
+    images = crops(40, 52, 1)
+    expected = corrupt(images, name, 3, 9)
+    states = torch.random.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(corrupt(images, name, 3, 9), expected)
+    torch.manual_seed(123)
+    assert torch.equal(corrupt(images, name, 3, 9), expected)
+    torch.random.set_rng_state(states[0])
+    assert (np.random.get_state()[1] == states[1]).all()
+    assert random.getstate() == states[2]
+
+
+def test_severity_0_is_the_identity() -> None:
+    images = crops(40, 52)
+    for name in ALL_NAMES:
+        result = corrupt(images, name, 0, [1, 2, 3])
+        assert torch.equal(result, images)
+        assert result.data_ptr() != images.data_ptr()
+
+
+def test_a_batch_may_mix_cells() -> None:
+    images = torch.cat([crops(48, 64), crops(48, 64)])
+    names = ["fog", "gaussian_noise", "fog", "jpeg_compression", "fog", "snow"]
+    severities, seeds = [3, 1, 3, 5, 2, 0], [1, 2, 3, 4, 5, 6]
+    mixed = corrupt(images, names, severities, seeds)
+    for index, cell in enumerate(zip(names, severities, seeds)):
+        assert torch.equal(mixed[index], corrupt(images[index : index + 1], *cell)[0])
+
+
+def test_64_images_at_once() -> None:
+    images = crops(32, 32, 1).expand(64, -1, -1, -1)
+    result = corrupt(images, "gaussian_noise", 3, range(64))
+    assert len({image.numpy().tobytes() for image in result}) == 64
+
+
+def test_another_process_gives_the_same_pixels() -> None:
+    code = (
+        "import hashlib; from test_engine import crops; "
+        "from mmseg_robust.corruptions import ALL_NAMES, corrupt\n"
+        "for name in ALL_NAMES:\n"
+        "    pixels = corrupt(crops(40, 52, 2), name, 3, [4, 5])\n"
+        "    print(hashlib.sha256(pixels.numpy().tobytes()).hexdigest())\n"
+    )
+    results = []
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=__file__.rpartition("/")[0], capture_output=True,
+            text=True, env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        results.append(done.stdout)
+    assert results[0] == results[1]
+    assert len(results[0].split()) == len(ALL_NAMES)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((None, "foq", 3, [1]), "Did you mean 'fog'"),
+        ((None, "fog", 6, [1]), "0 \\(clean\\) to 5, got 6"),
+        ((None, "fog", 2.0, [1]), "got 2.0"),
+        ((None, "fog", True, [1]), "got True"),
+        ((None, "fog", 3, [1, 2]), "1 images, 2 seeds"),
+        ((None, "fog", 3, [1.5]), "must be an integer, got 1.5"),
+        ((None, ["fog", "fog"], 3, [1]), "1 images, 2"),
+        ((torch.zeros(1, 3, 40, 40), "fog", 3, [1]), "Corrupt before normalising"),
+        ((torch.zeros(3, 40, 40, dtype=torch.uint8), "fog", 3, [1]), "add a batch axis"),
+        ((torch.zeros(1, 40, 40, 3, dtype=torch.uint8), "fog", 3, [1]), "permute"),
+        ((torch.zeros(1, 3, 31, 40, dtype=torch.uint8), "fog", 3, [1]), "got 31 x 40"),
+        ((np.zeros((1, 3, 40, 40), np.uint8), "fog", 3, [1]), "got ndarray"),
+    ],
+)
+def test_bad_input_is_named(arguments: tuple, message: str) -> None:
+    images = crops(40, 40, 1) if arguments[0] is None else arguments[0]
+    with pytest.raises(InputError, match=message):
+        corrupt(images, *arguments[1:])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_cuda_equals_cpu(name: str) -> None:
+    images, seeds = crops(301, 403, 2), [3, 2**60]
+    for severity in range(1, 6):
+        expected = corrupt(images, name, severity, seeds).int()
+        result = corrupt(images.cuda(), name, severity, seeds)
+        assert result.is_cuda
+        share = ((result.cpu().int() - expected).abs() <= 1).float().mean()
+        assert share >= 0.999, (severity, float(share))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_on_cuda_batch_mode_and_stream_do_not_matter(name: str) -> None:
+    images, seeds = crops(130, 211, 3).cuda(), [7, 8, 9]
+    expected = corrupt(images, name, 3, seeds)
+    for index, seed in enumerate(seeds):
+        assert torch.equal(corrupt(images[index : index + 1], name, 3, seed)[0], expected[index])
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream), torch.autocast("cuda"), torch.inference_mode():
+        result = corrupt(images, name, 3, seeds)
+    stream.synchronize()
+    assert torch.equal(result, expected)
+    channels_last = images.to(memory_format=torch.channels_last)
+    assert torch.equal(corrupt(channels_last, name, 3, seeds), expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_the_host_never_waits_for_cuda(name: str) -> None:
+    images = crops(130, 211, 2).cuda()
+    corrupt(images, name, 3, [1, 2])  # compiles kernels and fills tables
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        corrupt(images, name, 3, [3, 4])
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -1,0 +1,38 @@
+"""The fused kernels: on a GPU, and in Triton's interpreter where Triton is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from kernel_checks import CHECKS
+
+from mmseg_robust.corruptions import kernels
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("check", CHECKS)
+def test_kernels_equal_plain_torch_on_a_gpu(check) -> None:
+    check(torch.device("cuda"))
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+def test_kernels_equal_plain_torch_in_the_interpreter() -> None:
+    script = Path(__file__).with_name("kernel_checks.py")
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [check.__name__ for check in CHECKS]
+
+
+def test_kernels_are_for_cuda_alone() -> None:
+    assert not kernels.usable(torch.device("cpu"))
+    with pytest.raises(AttributeError, match="no_such_kernel"):
+        kernels.no_such_kernel  # noqa: B018
