@@ -1,6 +1,19 @@
-"""Data sets and their wrappers; importing this package registers them with MMSegmentation."""
+"""Data sets, their wrappers and transforms; importing this package registers them."""
 
 from mmseg_robust.datasets.camvid import CamVidDataset
 from mmseg_robust.datasets.corrupted import CorruptedDataset
+from mmseg_robust.datasets.corruption_datasets import (
+    ADE20KCDataset,
+    CamVidCDataset,
+    CityscapesCDataset,
+)
+from mmseg_robust.datasets.transforms import CorruptImage
 
-__all__ = ["CamVidDataset", "CorruptedDataset"]
+__all__ = [
+    "ADE20KCDataset",
+    "CamVidCDataset",
+    "CamVidDataset",
+    "CityscapesCDataset",
+    "CorruptImage",
+    "CorruptedDataset",
+]

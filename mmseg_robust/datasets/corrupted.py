@@ -12,7 +12,8 @@ from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from mmseg_robust.compat import load_imagecorruptions
-from mmseg_robust.corruptions import CLEAN, Cell, corrupt_reference, get_protocol, image_seed
+from mmseg_robust.corruptions import CLEAN, Cell, get_protocol, image_seed
+from mmseg_robust.corruptions.backends import get_backend
 from mmseg_robust.corruptions.protocols import NATIVE
 from mmseg_robust.errors import InputError
 
@@ -36,10 +37,13 @@ class CorruptedDataset(Dataset):
         dataset (BaseDataset | ConcatDataset | dict): The clean test set, or its config.
         protocol (str): Name of the protocol.
         seed (int): Seed of the corruptions. Defaults to 0.
+        backend (str): Generator of the corruptions, see ``mmseg_robust.corruptions.BACKENDS``.
+            Defaults to ``'engine'``.
 
     Raises:
         InputError: If the dataset is empty, its pipeline does not start with an image loader
-            that gives uint8, or the protocol does not act at the image's own resolution.
+            that gives uint8, the protocol does not act at the image's own resolution, or the
+            backend is unknown or does not know the protocol's corruptions.
 
     Example:
         >>> dataset = dict(type='CorruptedDataset', protocol='cityscapes-c',
@@ -47,7 +51,11 @@ class CorruptedDataset(Dataset):
     """
 
     def __init__(
-        self, dataset: BaseDataset | ConcatDataset | dict, protocol: str, seed: int = 0
+        self,
+        dataset: BaseDataset | ConcatDataset | dict,
+        protocol: str,
+        seed: int = 0,
+        backend: str = "engine",
     ) -> None:
         self.protocol = get_protocol(protocol)
         if self.protocol.acts != NATIVE:
@@ -56,11 +64,14 @@ class CorruptedDataset(Dataset):
                 "cannot do: it corrupts at the image's own resolution. Choose a segmentation "
                 "protocol such as 'cityscapes-c'."
             )
+        self.backend = get_backend(backend)
+        self.backend.check(self.protocol.corruptions)
+        if backend == "imagecorruptions":
+            load_imagecorruptions()  # here once, so that forked workers need not import it each
         self.dataset = _built(dataset)
         self.seed = seed
         self._tails = [_after_loader(part) for part in self._parts]
         self._decoded: tuple[int, dict[str, Any]] | None = None
-        load_imagecorruptions()  # here once, so that forked workers need not import it each
 
     @property
     def metainfo(self) -> dict:
@@ -157,7 +168,7 @@ class CorruptedDataset(Dataset):
         name = str(results["img_path"])
         try:
             # mmcv's loaders give BGR whatever the backend; the corruptions are defined on RGB.
-            rgb = corrupt_reference(
+            rgb = self.backend.corrupt(
                 bgr[..., ::-1], cell.corruption, cell.severity, image_seed(self.seed, name)
             )
         except InputError as error:

@@ -53,19 +53,21 @@ def check_classes(baseline: Baseline, classes: Sequence[str]) -> None:
 
 
 def warn_of_differences(
-    baseline: Baseline, num_images: int, seed: int | None, logger: MMLogger
+    baseline: Baseline, num_images: int, seed: int | None, backend: str | None, logger: MMLogger
 ) -> None:
-    """Warns of what lets two runs compare in part only: other images or other random numbers.
+    """Warns of what lets two runs compare in part only: other images, numbers or generator.
 
     Args:
         baseline (Baseline): The baseline. What it does not tell is not compared.
         num_images (int): Number of the run's clean images.
         seed (int, optional): Seed of the run's corruptions, None where it is not known.
+        backend (str, optional): Generator of the run's corruptions, None where it is not known.
         logger (MMLogger): Where to.
     """
     pairs = {
         "images": (baseline.num_images, num_images),
         "seed": (baseline.seed, seed),
+        "backend": (baseline.backend, backend),
     }
     for name, (theirs, ours) in pairs.items():
         if None not in (theirs, ours) and theirs != ours:

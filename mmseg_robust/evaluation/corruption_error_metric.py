@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.evaluator import BaseMetric
@@ -11,8 +12,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
 from torch import Tensor
 
-from mmseg_robust.corruptions import CLEAN, NAMES, Cell, get_protocol
+from mmseg_robust.corruptions import ALL_NAMES, CLEAN, Cell, get_protocol
 from mmseg_robust.corruptions.names import MAX_SEVERITY
+from mmseg_robust.datasets.corrupted_tree.records import MANIFEST, read_manifest
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.areas import CellCounts, count_sample
 from mmseg_robust.evaluation.comparison import (
@@ -126,10 +128,11 @@ class CorruptionErrorMetric(BaseMetric):
                 counts.add(self._index[cell], areas, has_nan)
         self._check_complete(counts)
         logger = MMLogger.get_current_instance()
+        recipe = _recipe(self.root)
         if self.baseline is not None:
-            # A stored tree does not tell the seed that it was made with.
-            warn_of_differences(self.baseline, int(counts.images[0]), None, logger)
-        run = {"root": self.root, "versions": package_versions()}
+            seed, backend = recipe.get("seed"), recipe.get("backend")
+            warn_of_differences(self.baseline, int(counts.images[0]), seed, backend, logger)
+        run = {"root": self.root, **recipe, "versions": package_versions()}
         record = build_record(self.protocol, counts, self._classes, run, self.baseline)
         log_record(record, self.protocol, logger)
         if self.out_file is not None:
@@ -164,10 +167,19 @@ def cell_of_path(path: str, root: str) -> Cell:
     if parts[0] == CLEAN.corruption:
         return CLEAN
     severities = [str(severity) for severity in range(1, MAX_SEVERITY + 1)]
-    if len(parts) > 2 and parts[0] in NAMES and parts[1] in severities:
+    if len(parts) > 2 and parts[0] in ALL_NAMES and parts[1] in severities:
         return Cell(parts[0], int(parts[1]))
     raise InputError(
         f"Cannot tell the corruption of {path!r}. Stored images must lie in "
         f"{os.path.join(root, 'clean')} or {os.path.join(root, '<corruption>', '<severity>')} with "
-        f"a severity from 1 to {MAX_SEVERITY} and one of the names {', '.join(NAMES)}."
+        f"a severity from 1 to {MAX_SEVERITY} and one of the names {', '.join(ALL_NAMES)}."
     )
+
+
+def _recipe(root: str) -> dict[str, Any]:
+    """What a stored tree was made with, nothing if it does not tell.
+
+    Trees of tools/dataset_converters/corrupt_dataset.py do, others need not.
+    """
+    folder = Path(root)
+    return read_manifest(folder)["recipe"] if (folder / MANIFEST).is_file() else {}

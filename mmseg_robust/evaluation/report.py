@@ -14,7 +14,8 @@ A record holds, all scores in percent and unrounded, NaN as ``null``:
 * ``baseline``: its path, or ``null``.
 
 A baseline file needs ``schema``, ``protocol`` (name, version), ``clean`` and ``corruptions`` only.
-Where it has ``classes``, ``num_images`` and ``run.seed``, the run's own are compared with them.
+Where it has ``classes``, ``num_images``, ``run.seed`` and ``run.backend``, the run's own are
+compared with them.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Baseline:
         classes (tuple[str, ...], optional): Names of its classes. Defaults to None, not known.
         num_images (int, optional): Number of its images. Defaults to None, not known.
         seed (int, optional): Seed of its corruptions. Defaults to None, not known.
+        backend (str, optional): Generator of its corruptions. Defaults to None, not known.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Baseline:
     classes: tuple[str, ...] | None = None
     num_images: int | None = None
     seed: int | None = None
+    backend: str | None = None
 
 
 def build_record(
@@ -255,12 +258,14 @@ def read_baseline(path: str | Path, protocol: Protocol) -> Baseline:
         )
     means = {name: _score(record, path, "corruptions", name) for name in protocol.corruptions}
     run = record.get("run")
+    run = run if isinstance(run, dict) else {}
     return Baseline(
         path=str(path),
         figures=robustness(protocol, _score(record, path, "clean"), means),
         classes=_classes(record, path),
         num_images=record.get("num_images"),
-        seed=run.get("seed") if isinstance(run, dict) else None,
+        seed=run.get("seed"),
+        backend=run.get("backend"),
     )
 
 

@@ -16,6 +16,7 @@ from mmseg.datasets import BaseSegDataset
 from torch.utils.data import DataLoader
 
 from mmseg_robust.corruptions import corrupt_reference, get_protocol, image_seed
+from mmseg_robust.corruptions.backends import corrupt_array
 from mmseg_robust.datasets.corrupted import CELL_KEY, IMAGE_KEY, CorruptedDataset
 from mmseg_robust.errors import InputError
 
@@ -69,9 +70,21 @@ def test_the_model_sees_rgb_corruptions_in_bgr(root: Path) -> None:
         assert (sample.metainfo[IMAGE_KEY], sample.metainfo[CELL_KEY]) == (image, cell)
         rgb, label = scene(image, height=37, width=51)
         if PASSES[cell].severity:
-            rgb = corrupt_reference(rgb, *PASSES[cell], image_seed(4, sample.img_path))
+            rgb = corrupt_array(rgb, *PASSES[cell], image_seed(4, sample.img_path))
         np.testing.assert_array_equal(item["inputs"].numpy(), rgb[..., ::-1].transpose(2, 0, 1))
         np.testing.assert_array_equal(sample.gt_sem_seg.data[0].numpy(), label)
+
+
+def test_the_reference_is_the_other_backend(root: Path) -> None:
+    ours = CorruptedDataset(clean(root), "demo", seed=4)
+    theirs = CorruptedDataset(clean(root), "demo", seed=4, backend="imagecorruptions")
+    for cell in (3, 12):
+        rgb, _ = scene(1, height=37, width=51)
+        expected = corrupt_reference(rgb, *PASSES[cell], image_seed(4, "1.png"))
+        np.testing.assert_array_equal(theirs.image(1, cell), expected[..., ::-1])
+        assert not np.array_equal(theirs.image(1, cell), ours.image(1, cell))
+    with pytest.raises(InputError, match=r"has no blue_noise_sample.*choose backend='engine'"):
+        CorruptedDataset(clean(root), "cbar", backend="imagecorruptions")
 
 
 def test_corruption_comes_before_resize(root: Path) -> None:

@@ -37,21 +37,27 @@ def test_other_classes_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "num_images, seed, expected",
+    "num_images, seed, backend, expected",
     [
-        (5, 0, []),
-        (6, 0, ["images 5, this run has images 6"]),
-        (5, 1, ["seed 0, this run has seed 1"]),
-        (6, 1, ["images 5", "seed 0"]),
-        (5, None, []),
+        (5, 0, "engine", []),
+        (6, 0, "engine", ["images 5, this run has images 6"]),
+        (5, 1, "engine", ["seed 0, this run has seed 1"]),
+        (6, 1, None, ["images 5", "seed 0"]),
+        (5, 0, "imagecorruptions", ["backend engine, this run has backend imagecorruptions"]),
+        (5, None, None, []),
     ],
 )
-def test_other_images_and_seeds_are_told(
-    num_images: int, seed: int | None, expected: list[str], capsys: pytest.CaptureFixture[str]
+def test_other_images_seeds_and_backends_are_told(
+    num_images: int,
+    seed: int | None,
+    backend: str | None,
+    expected: list[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     logger = MMLogger("comparison", log_level="WARNING")
-    warn_of_differences(Baseline("b.json", FIGURES, num_images=5, seed=0), num_images, seed, logger)
-    warn_of_differences(Baseline("published.json", FIGURES), num_images, seed, logger)
+    baseline = Baseline("b.json", FIGURES, num_images=5, seed=0, backend="engine")
+    warn_of_differences(baseline, num_images, seed, backend, logger)
+    warn_of_differences(Baseline("published.json", FIGURES), num_images, seed, backend, logger)
     streams = capsys.readouterr()
     lines = [line for line in (streams.out + streams.err).splitlines() if "baseline" in line]
     assert len(lines) == len(expected)

@@ -12,7 +12,7 @@ from colour_runs import build, config, scene, write_scenes
 from mmengine.runner import Runner
 from PIL import Image
 
-from mmseg_robust.corruptions import Cell, corrupt_reference, get_protocol, image_seed
+from mmseg_robust.corruptions import Cell, corrupt_array, get_protocol, image_seed
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.corruption_error_metric import (
     CorruptionErrorMetric,
@@ -29,7 +29,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for cell in (*PROTOCOL.passes, Cell("snow", 1)):
         for index in range(2):
             image, label = scene(index)
-            image = corrupt_reference(
+            image = corrupt_array(
                 image, cell.corruption if cell.severity else "fog", cell.severity,
                 image_seed(0, str(index)),
             )  # fmt: skip

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmseg_robust.corruptions import get_protocol
+from mmseg_robust.corruptions.backends import get_backend
 from mmseg_robust.engine.loops.cell_drawing import drawing_by_cell
 from mmseg_robust.errors import InputError, message_of
 from mmseg_robust.evaluation.areas import CellCounts, count_sample
@@ -38,9 +39,6 @@ from mmseg_robust.evaluation.table import log_record
 if TYPE_CHECKING:
     from mmseg.evaluation import IoUMetric
     from mmseg.structures import SegDataSample
-
-BACKENDS = ("imagecorruptions",)
-"""Generators of corruptions that the loop knows."""
 
 
 @LOOPS.register_module()
@@ -64,8 +62,8 @@ class RobustnessTestLoop(BaseLoop):
         baseline (str, optional): The ``robustness.json`` of another run of the same protocol. With
             it mCE and relative mCE are reported. Defaults to None.
         seed (int): Seed of the corruptions. Defaults to 0.
-        backend (str): Generator of the corruptions. Defaults to ``'imagecorruptions'``, the only
-            one.
+        backend (str): Generator of the corruptions: ``'engine'``, the project's own, or
+            ``'imagecorruptions'``, which reproduces published sets. Defaults to ``'engine'``.
         out_file (str, optional): A second place for the record, beside the one in the run's log
             folder, ``robustness.json``. Defaults to None.
         fp16 (bool): Whether to test under autocast. Defaults to False.
@@ -87,17 +85,16 @@ class RobustnessTestLoop(BaseLoop):
         protocol: str,
         baseline: str | None = None,
         seed: int = 0,
-        backend: str = "imagecorruptions",
+        backend: str = "engine",
         out_file: str | None = None,
         fp16: bool = False,
     ) -> None:
         self.protocol = get_protocol(protocol)
-        if backend not in BACKENDS:
-            raise InputError(f"Unknown backend {backend!r}. Known: {', '.join(BACKENDS)}.")
+        get_backend(backend).check(self.protocol.corruptions)
         self.baseline = None if baseline is None else read_baseline(baseline, self.protocol)
         if out_file is not None:
             check_writable(out_file)
-        super().__init__(runner, _corrupted(dataloader, protocol, seed))
+        super().__init__(runner, _corrupted(dataloader, protocol, seed, backend))
         self.seed = seed
         self.backend = backend
         self.out_file = out_file
@@ -112,7 +109,7 @@ class RobustnessTestLoop(BaseLoop):
         self.classes = dataset_classes(dataset.metainfo)
         if self.baseline is not None:
             check_classes(self.baseline, self.classes)
-            warn_of_differences(self.baseline, dataset.num_images, seed, runner.logger)
+            warn_of_differences(self.baseline, dataset.num_images, seed, backend, runner.logger)
         self._reset()
 
     def _reset(self) -> None:
@@ -236,7 +233,7 @@ class RobustnessTestLoop(BaseLoop):
             print_log(f"Robustness record written to {path}", self.runner.logger)
 
 
-def _corrupted(dataloader: dict | DataLoader, protocol: str, seed: int) -> dict:
+def _corrupted(dataloader: dict | DataLoader, protocol: str, seed: int, backend: str) -> dict:
     """Config of the dataloader over all cells."""
     from mmseg_robust.datasets.corrupted import CorruptedDataset
 
@@ -256,6 +253,7 @@ def _corrupted(dataloader: dict | DataLoader, protocol: str, seed: int) -> dict:
         "dataset": clean,
         "protocol": protocol,
         "seed": seed,
+        "backend": backend,
     }
     # No rounding up: a stock sampler repeats items to give every rank as many.
     config["sampler"] = {"type": "DefaultSampler", "shuffle": False, "round_up": False}

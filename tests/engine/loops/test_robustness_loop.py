@@ -16,7 +16,8 @@ from mmengine.hooks import Hook
 from PIL import Image
 from small_runs import environment
 
-from mmseg_robust.corruptions import corrupt_reference, get_protocol, image_seed
+from mmseg_robust.corruptions import get_protocol, image_seed
+from mmseg_robust.corruptions.backends import corrupt_array
 from mmseg_robust.errors import InputError
 
 STOCK = {"test_cfg": dict(type="TestLoop", _delete_=True)}
@@ -57,7 +58,7 @@ def test_a_cell_equals_the_stock_loop_on_stored_images(
 ) -> None:
     root = write_scenes(tmp_path / "stored", count=5)
     for index in range(5):
-        image = corrupt_reference(scene(index)[0], *cell, image_seed(0, f"{index}.png"))
+        image = corrupt_array(scene(index)[0], *cell, image_seed(0, f"{index}.png"))
         Image.fromarray(image).save(root / "img" / f"{index}.png")
     stock = build(config(root, tmp_path, **STOCK)).test()
     entry = next(e for e in measured[1]["cells"] if (e["corruption"], e["severity"]) == cell)
@@ -199,7 +200,7 @@ def test_pictures_and_label_maps_are_kept_by_cell(scenes: Path, tmp_path: Path) 
     assert len(pictures) == 5 * 13
     # Left half: the labels over the image the model saw, here fully transparent.
     drawn = np.asarray(Image.open(pictures["impulse_noise_4_test_2.png_0.png"]))[:48, :64]
-    seen = corrupt_reference(scene(2)[0], "impulse_noise", 4, image_seed(0, "2.png"))
+    seen = corrupt_array(scene(2)[0], "impulse_noise", 4, image_seed(0, "2.png"))
     assert np.abs(drawn.astype(int) - seen)[8:-8, 8:-8].mean() < 3
 
 
@@ -240,7 +241,7 @@ def test_nan_logits_are_counted_and_reported(
 BAD = [
     ({"test_cfg.protocol": "cityscape-c"}, "Did you mean 'cityscapes-c'"),
     ({"test_cfg.protocol": "imagenet-c"}, "after resize and crop"),
-    ({"test_cfg.backend": "gpu"}, "Unknown backend 'gpu'. Known: imagecorruptions"),
+    ({"test_cfg.backend": "gpu"}, "Unknown backend 'gpu'. Known: engine, imagecorruptions"),
     ({"test_cfg.baseline": "/no/where.json"}, "Cannot read the baseline '/no/where.json'"),
     ({"test_cfg.out_file": "/proc/none/o.json"}, "Cannot write '/proc/none/o.json'"),
     ({"test_evaluator.format_only": True, "test_evaluator.output_dir": "/tmp"}, "format_only"),
