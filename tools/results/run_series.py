@@ -112,6 +112,9 @@ class Series:
             }
             self.call(run, gpu, "test", [run.config, final.read_text().strip()], score)
             record = json.loads(whole.read_text())
+            # Where the work folder lies on this machine is nobody's business.
+            checkpoint = Path(record["run"]["checkpoint"])
+            record["run"]["checkpoint"] = str(checkpoint.relative_to(self.args.work_dir))
             record["series"] = dict(
                 name=run.name,
                 config=run.config,

@@ -57,7 +57,8 @@ class FakeSeries(run_series.Series):
             (folder / "last_checkpoint").write_text("checkpoint.pth\n")
         else:
             assert arguments == [run.config, "checkpoint.pth"]
-            Path(options["test_cfg.out_file"]).write_text(json.dumps(dict(run=dict(torch="2"))))
+            run_part = dict(torch="2", checkpoint=str(folder / "checkpoint.pth"))
+            Path(options["test_cfg.out_file"]).write_text(json.dumps(dict(run=run_part)))
 
 
 def test_trains_once_and_scores_each_split(args):
@@ -71,7 +72,7 @@ def test_trains_once_and_scores_each_split(args):
     ]
     assert sorted(series.calls).count(("cwfa.seed0", "train")) == 1
     record = json.loads((args.out / "cwfa.seed0.val.json").read_text())
-    assert record["run"] == dict(torch="2")
+    assert record["run"] == dict(torch="2", checkpoint="cwfa.seed0/checkpoint.pth")
     assert record["series"]["options"] == dict(a=1)
     assert record["series"]["split"] == "val"
 
