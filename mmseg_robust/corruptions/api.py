@@ -68,12 +68,9 @@ def corrupt(
     """
     check_batch(images)
     seeds = check_seeds(seeds, len(images))
-    cells = list(
-        zip(_spread(name, len(images), "name"), _spread(severity, len(images), "severity"))
-    )
-    for corruption_name, strength in set(cells):
-        check_name(corruption_name)
-        check_severity(strength)
+    names = [check_name(own) for own in _spread(name, len(images), "name")]
+    strengths = [check_severity(own) for own in _spread(severity, len(images), "severity")]
+    cells = list(zip(names, strengths))
     if len(set(cells)) == 1:
         return REGISTRY[cells[0][0]](images, cells[0][1], seeds)
     out = torch.empty_like(images)
@@ -88,7 +85,7 @@ def corrupt(
 
 def _spread(value: str | int | Sequence, count: int, what: str) -> list:
     """One value an image."""
-    if isinstance(value, (str, int)) or not isinstance(value, Sequence):
+    if isinstance(value, str) or not isinstance(value, Sequence):
         return [value] * count
     if len(value) != count:
         raise InputError(f"{what} must be one value or one an image: {count} images, {len(value)}.")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mmseg_robust.corruptions.api import corrupt
-from mmseg_robust.corruptions.checks import check_image
+from mmseg_robust.corruptions.checks import check_image, check_name
 from mmseg_robust.corruptions.names import ALL_NAMES, NAMES
 from mmseg_robust.corruptions.reference import corrupt_reference
 from mmseg_robust.errors import InputError
@@ -58,7 +58,7 @@ class Backend:
         Raises:
             InputError: If one is unknown.
         """
-        missing = [name for name in names if name not in self.names]
+        missing = [check_name(name) for name in names if name not in self.names]
         if missing:
             able = [backend.name for backend in _REGISTERED if set(names) <= set(backend.names)]
             raise InputError(

@@ -85,7 +85,9 @@ def zoom_blur(images: Tensor, severity: int) -> Tensor:
     factors = zoom_factors(severity)
     if kernels.usable(images.device):
         return kernels.zoom_blur(images, [zoom_geometry(f, *images.shape[-2:]) for f in factors])
-    values = to_float(images)
+    # Each plane as an image of one channel: of three, torch interpolates in another order, with
+    # other roundings, where it has one thread.
+    values = to_float(images).flatten(0, 1)[:, None]
     total = values.clone()
     height, width = values.shape[-2:]
     for factor in factors:
@@ -93,7 +95,7 @@ def zoom_blur(images: Tensor, severity: int) -> Tensor:
         crop = values[..., top : top + rows, left : left + columns]
         zoomed = F.interpolate(crop, size=size, mode="bilinear", align_corners=True)
         total += zoomed[..., :height, :width]
-    return to_uint8(total.div_(len(factors) + 1))
+    return to_uint8(total.div_(len(factors) + 1)).view(images.shape)
 
 
 @lru_cache(maxsize=8)

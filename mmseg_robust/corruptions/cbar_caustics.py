@@ -106,7 +106,7 @@ def _ripples(images: Tensor, waters: list[Water]) -> Tensor:
     p_y, p_x = start_y.float(), start_x.float()
     y, x = (start_y + turns).float(), (start_x + turns).float()
     base_y, base_x = y, x
-    total = torch.ones((), device=images.device)
+    total = images.new_ones((), dtype=torch.float32)
     for time in times:
         t = time.float()
         next_y = (t - y).cos_() + (t + x).sin_()

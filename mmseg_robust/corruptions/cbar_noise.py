@@ -53,8 +53,9 @@ def _is_smooth(number: int) -> bool:
 
 def _frequencies(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cycles a pixel down, shape (height, 1), and across, shape (1, width / 2 + 1)."""
-    down = torch.fft.fftfreq(height, device=device)[:, None]
-    return down, torch.fft.rfftfreq(width, device=device)[None, :]
+    down = torch.fft.fftfreq(height, dtype=torch.float32, device=device)
+    across = torch.fft.rfftfreq(width, dtype=torch.float32, device=device)
+    return down[:, None], across[None, :]
 
 
 def _noises(phases: Tensor, amplitude: Tensor) -> Iterator[Tensor]:
@@ -188,7 +189,7 @@ def perlin_noise(images: Tensor, severity: int, order: Tensor, gradients: Tensor
     """
     cells = ORIGINAL_SIDE / (LATTICE_CELL * side(images))
     height, width = images.shape[-2:]
-    turbulence = torch.zeros((len(images), height, width), device=images.device)
+    turbulence = images.new_zeros((len(images), height, width), dtype=torch.float32)
     for frequency in OCTAVES:
         noise = _gradient_noise(images, cells * frequency, order, gradients)
         turbulence.add_(noise.abs_(), alpha=1.5 / frequency)

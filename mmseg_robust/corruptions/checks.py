@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ def check_name(name: str, known: Sequence[str] = ALL_NAMES) -> str:
     Raises:
         InputError: If the name is unknown. The message suggests the nearest known one.
     """
-    if name in known:
+    if isinstance(name, str) and name in known:
         return name
     nearest = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
@@ -37,7 +38,7 @@ def check_severity(severity: int) -> int:
     """Returns the severity if it is a whole number from 0 to 5.
 
     Args:
-        severity (int): Strength of a corruption.
+        severity (int): Strength of a corruption; NumPy's integers too.
 
     Returns:
         int: The same number.
@@ -45,12 +46,12 @@ def check_severity(severity: int) -> int:
     Raises:
         InputError: If it is no integer or out of range.
     """
-    whole = isinstance(severity, int) and not isinstance(severity, bool)
+    whole = isinstance(severity, Integral) and not isinstance(severity, bool)
     if not whole or not 0 <= severity <= MAX_SEVERITY:
         raise InputError(
             f"Severity must be an integer from 0 (clean) to {MAX_SEVERITY}, got {severity!r}."
         )
-    return severity
+    return int(severity)
 
 
 def check_side(height: int, width: int) -> None:
@@ -131,7 +132,7 @@ def check_seeds(seeds: int | Sequence[int] | Tensor, count: int) -> tuple[int, .
                 f"Seeds must be on the host, not on {seeds.device}: pass a list of integers."
             )
         seeds = seeds.tolist()
-    listed = [seeds] if isinstance(seeds, int) else list(seeds)
+    listed = list(seeds) if isinstance(seeds, Iterable) else [seeds]
     if len(listed) != count:
         raise InputError(
             f"Seeds must hold one integer an image: {count} images, {len(listed)} seeds."

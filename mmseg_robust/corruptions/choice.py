@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Real
 
 from mmseg_robust.corruptions.checks import check_name, check_severity
@@ -41,8 +41,10 @@ class CellChoice:
         self.names = tuple(name for name in checked if name not in held_out)
         listed = severities if isinstance(severities, Sequence) else [severities]
         self.severities = tuple(check_severity(severity) for severity in listed)
-        if not self.names or not self.severities:
+        if not self.names:
             raise InputError("No corruption to draw from: give names that 'holdout' does not hold.")
+        if not self.severities:
+            raise InputError("No severity to draw from: give one or more from 1 to 5.")
         if isinstance(prob, bool) or not isinstance(prob, Real) or not 0 <= prob <= 1:
             raise InputError(f"prob is {prob!r}; it must be a number from 0 to 1.")
         self.prob: float = float(prob)
@@ -64,12 +66,10 @@ class CellChoice:
         """
         state = hash_parts(key, "cell")
         acts, name, severity = ((splitmix64(state, index) >> 11) * 2.0**-53 for index in range(3))
-        if acts >= self.prob:
+        strength = self.severities[int(severity * len(self.severities))]
+        if acts >= self.prob or strength == 0:
             return CLEAN
-        return Cell(
-            self.names[int(name * len(self.names))],
-            self.severities[int(severity * len(self.severities))],
-        )
+        return Cell(self.names[int(name * len(self.names))], strength)
 
     def __repr__(self) -> str:
         return (
@@ -79,4 +79,8 @@ class CellChoice:
 
 
 def _listed(names: str | Sequence[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
+    if isinstance(names, str):
+        return [names]
+    if not isinstance(names, Iterable):
+        raise InputError(f"Corruptions must be a name or a list of names, got {names!r}.")
+    return list(names)

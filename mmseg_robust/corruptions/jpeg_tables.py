@@ -57,7 +57,7 @@ def quantisation(quality: int, device: torch.device) -> tuple[Tensor, Tensor]:
         the steps.
     """
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    steps = torch.tensor((LUMA_STEPS, CHROMA_STEPS)) * percent
+    steps = torch.tensor((LUMA_STEPS, CHROMA_STEPS), device="cpu") * percent
     steps = ((steps + 50) // 100).clamp_(1, 255).to(torch.float64)
     # A quotient of integers by 8 * step is a half or misses it by 1 / 2040 at least, so this little
     # more rounds halves away from 0, as libjpeg does, and moves nothing else.
@@ -78,7 +78,7 @@ def dct(bits: int, device: torch.device) -> Tensor:
         Tensor: The DCT times ``2**(13 - bits) * sqrt(8)``, a frequency a row, float64, shape
         (8, 8).
     """
-    half = torch.tensor(_HALF_DCT, dtype=torch.float64) / 2**bits
-    parity = torch.tensor([1.0, -1.0]).repeat(4)
+    half = torch.tensor(_HALF_DCT, dtype=torch.float64, device="cpu") / 2**bits
+    parity = torch.tensor([1.0, -1.0], device="cpu").repeat(4)
     whole = torch.cat((half, half.flip(1) * parity[:, None]), dim=1)
     return kept_on_device(whole, device, torch.float64)

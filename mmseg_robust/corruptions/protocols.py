@@ -114,6 +114,12 @@ _FAN_GROUPS = {
     "digital": ("contrast", "jpeg_compression", "saturate", "pixelate"),
     "weather": ("snow", "fog", "frost", "spatter", "brightness"),
 }
+_LIGHT_GROUPS: dict[str, tuple[str, ...]] = {
+    "blur": ("motion_blur", "gaussian_blur"),
+    "noise": ("gaussian_noise", "impulse_noise"),
+    "digital": ("contrast", "jpeg_compression"),
+    "weather": ("snow", "fog"),
+}
 _CBAR_GROUPS = {
     "noise": (
         "blue_noise_sample",
@@ -209,6 +215,18 @@ _REGISTERED = (
         source="ImageNet-C-bar (Mintun et al., NeurIPS 2021, arXiv 2102.11273): ten corruptions at "
         "severities 1-5. It acts at the image's own resolution here, the two groups are the "
         "project's own choice.",
+    ),
+    Protocol(
+        name="cityscapes-c-light",
+        version=1,
+        cells=tuple(
+            Cell(name, 2 if group == "noise" else 3)
+            for group, names in _LIGHT_GROUPS.items()
+            for name in names
+        ),
+        groups=_LIGHT_GROUPS,
+        source="Two corruptions of each group of cityscapes-c at its middle severity, the "
+        "project's own choice, to follow a training run; not a result to report.",
     ),
     Protocol(
         name="demo",

@@ -3,7 +3,7 @@
 Number ``i`` of a field is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) at state
 ``key + (i + 1) * 0x9E3779B97F4A7C15 mod 2**64``: the state advances by an odd constant, so any
 element can be made by itself, in any batch, order, process or device. ``key`` is 64 bits of SHA-256
-over (seed, corruption, severity, name of the field). No global random state is read or changed.
+over (seed, corruption, name of the field). No global random state is read or changed.
 
 The integers are equal to the bit everywhere. Uniform numbers are integers times a power of two and
 hence equal too; normal numbers pass through logarithm and cosine, whose last bit differs between
@@ -88,21 +88,20 @@ def signed(value: int) -> int:
 
 
 class RandomFields:
-    """The random numbers of one corruption at one severity for a batch of images.
+    """The random numbers of one corruption for a batch of images.
+
+    They are the same at each severity, so that the severities of an image differ by their strength
+    alone and a prediction that flips between two of them was flipped by it.
 
     Args:
         seeds (Sequence[int]): One integer an image, on the host.
         name (str): Name of the corruption.
-        severity (int): 1 to 5.
         device (torch.device): Where fields are made.
     """
 
-    def __init__(
-        self, seeds: Sequence[int], name: str, severity: int, device: torch.device
-    ) -> None:
+    def __init__(self, seeds: Sequence[int], name: str, device: torch.device) -> None:
         self.seeds = tuple(seeds)
         self.name = name
-        self.severity = severity
         self.device = device
 
     def keys(self, field: str) -> list[int]:
@@ -114,7 +113,7 @@ class RandomFields:
         Returns:
             list[int]: N numbers in [0, 2**64).
         """
-        return [hash_parts(seed, self.name, self.severity, field) for seed in self.seeds]
+        return [hash_parts(seed, self.name, field) for seed in self.seeds]
 
     def device_keys(self, field: str) -> Tensor:
         """The keys of a field on the device, with the bits of unsigned numbers.

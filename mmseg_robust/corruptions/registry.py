@@ -38,6 +38,7 @@ class Corruption:
         self.draw = draw
         self.apply = apply
         update_wrapper(self, apply)
+        del self.__dict__["__wrapped__"]  # it would show the arguments of the pure part
 
     def __call__(self, images: Tensor, severity: int, seeds: int | Sequence[int]) -> Tensor:
         """Corrupts a batch.
@@ -56,13 +57,17 @@ class Corruption:
         """
         check_batch(images)
         seeds = check_seeds(seeds, len(images))
-        if check_severity(severity) == 0 or len(images) == 0:
+        severity = check_severity(severity)
+        if severity == 0 or len(images) == 0:
             return images.clone()
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             plain = images.contiguous()
-            fields = RandomFields(seeds, self.name, severity, images.device)
+            fields = RandomFields(seeds, self.name, images.device)
             corrupted = self.apply(plain, severity, *self.draw(plain, severity, fields))
         return torch.empty_like(images).copy_(corrupted)
+
+    def __reduce__(self) -> str:
+        return self.name  # pickled as what its module holds under its name, like a function
 
     def __repr__(self) -> str:
         return f"Corruption({self.name!r})"

@@ -138,7 +138,7 @@ def equalised(levels: Tensor) -> Tensor:
     """
     at_most = counts_at_most(levels)
     lowest = torch.where(at_most > 0, at_most, at_most[:, -1:]).amin(1, keepdim=True)
-    rest = at_most[:, -1:] - lowest
+    rest = (at_most[:, -1:] - lowest).to(torch.float32)
     table = ((at_most - lowest).clamp_(min=0) * (255 / rest)).round_()
     table = torch.where(rest > 0, table, torch.arange(FAR + 1, device=levels.device))
     return table.gather(1, levels.flatten(1).to(torch.int64)).view(levels.shape)

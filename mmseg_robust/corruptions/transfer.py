@@ -19,7 +19,8 @@ def to_device(values: Sequence | Tensor, device: torch.device, dtype: torch.dtyp
     Returns:
         Tensor: On ``device``, for the current stream alone.
     """
-    tensor = torch.as_tensor(values, dtype=dtype)
+    # Named, because torch.set_default_device may have chosen another.
+    tensor = torch.as_tensor(values, dtype=dtype, device="cpu")
     if device.type != "cuda":
         return tensor.to(device)
     # A copy from pageable memory would wait for the stream.
@@ -37,4 +38,4 @@ def kept_on_device(values: Sequence | Tensor, device: torch.device, dtype: torch
     Returns:
         Tensor: On ``device``.
     """
-    return torch.as_tensor(values, dtype=dtype).to(device)
+    return torch.as_tensor(values, dtype=dtype, device=device)

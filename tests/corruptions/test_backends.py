@@ -37,6 +37,10 @@ def test_backends_by_name() -> None:
     assert "perlin_noise" not in get_backend("imagecorruptions").names
     with pytest.raises(InputError, match="Unknown backend 'wand'"):
         get_backend("wand")
+    with pytest.raises(InputError, match="Did you mean 'fog'"):
+        get_backend("engine").check(["foq"])
+    with pytest.raises(InputError, match="has no perlin_noise: choose backend='engine'"):
+        get_backend("imagecorruptions").check(["fog", "perlin_noise"])
 
 
 @pytest.mark.parametrize("image", [IMAGE.astype(np.float32), IMAGE[..., 0], IMAGE[:20], None])

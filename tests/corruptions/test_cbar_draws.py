@@ -24,7 +24,7 @@ def grey(height: int, width: int, count: int = 1) -> torch.Tensor:
 
 
 def draw(name: str, images: torch.Tensor, seeds: list[int]) -> tuple[Any, ...]:
-    return CORRUPTIONS[name].draw(images, 2, RandomFields(seeds, name, 2, images.device))
+    return CORRUPTIONS[name].draw(images, 2, RandomFields(seeds, name, images.device))
 
 
 def assert_uniform(values: Sequence[float], low: float, high: float) -> None:

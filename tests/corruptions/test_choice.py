@@ -36,6 +36,10 @@ def test_the_probability_is_kept() -> None:
     assert CellChoice(prob=0).never_acts
 
 
+def test_severity_0_is_clean() -> None:
+    assert set(drawn(200, corruptions="fog", severities=[0, 2])) == {CLEAN, ("fog", 2)}
+
+
 def test_what_is_held_out_never_comes() -> None:
     held_out = ["fog", "gaussian_noise"]
     names = {cell.corruption for cell in drawn(holdout=held_out)}
@@ -58,7 +62,9 @@ def test_a_key_decides() -> None:
         (dict(holdout=["smog"]), "Unknown corruption 'smog'"),
         (dict(severities=6), "integer from 0"),
         (dict(severities=[1, 2.5]), "got 2.5"),
-        (dict(severities=[]), "No corruption to draw from"),
+        (dict(severities=[]), "No severity to draw from"),
+        (dict(corruptions=5), "a name or a list of names, got 5"),
+        (dict(holdout=None), "a name or a list of names, got None"),
         (dict(corruptions="fog", holdout="fog"), "No corruption to draw from"),
         (dict(prob=1.5), "prob is 1.5"),
         (dict(prob=True), "prob is True"),

@@ -19,4 +19,3 @@ def test_elastic_transform_equals_the_reference(severity: int, size: str) -> Non
     uniform = np.stack(drawn["uniform"]) / (0.005 * image.shape[0])
     ours = elastic_transform.apply(batch(image), severity, torch.from_numpy(uniform)[None])
     assert share_within_one(ours, theirs) >= 0.999
-    print(share_within_one(ours, theirs))

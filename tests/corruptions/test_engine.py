@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
 import random
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import torch
 from oracle import batch, picture
 from torch import Tensor
 
-from mmseg_robust.corruptions import ALL_NAMES, CORRUPTIONS, corrupt
+from mmseg_robust.corruptions import ALL_NAMES, CORRUPTIONS, corrupt, frost, jpeg_tables, noise
 from mmseg_robust.errors import InputError
 
 
@@ -73,6 +75,62 @@ def test_modes_of_torch_and_global_random_state_do_not_matter(name: str) -> None
     assert random.getstate() == states[2]
 
 
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_the_number_of_threads_does_not_matter(name: str) -> None:
+    images = crops(130, 211, 2)
+    expected = corrupt(images, name, 3, [1, 2])
+    before = torch.get_num_threads()
+    try:
+        for count in (2, 3):
+            torch.set_num_threads(count)
+            frost._scaled.cache_clear()
+            assert torch.equal(corrupt(images, name, 3, [1, 2]), expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_torch_s_default_type_and_device_do_not_matter(name: str) -> None:
+    images = crops(60, 81, 2)
+    expected = corrupt(images, name, 3, [1, 2])
+    for table in (frost._scaled, jpeg_tables.dct, jpeg_tables.quantisation, noise._poisson_table):
+        table.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        result = corrupt(images, name, 3, [1, 2])
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert torch.equal(result, expected)
+
+
+def test_a_corruption_shows_its_arguments_and_can_be_pickled() -> None:
+    for corruption in CORRUPTIONS.values():
+        assert list(inspect.signature(corruption).parameters) == ["images", "severity", "seeds"]
+        assert pickle.loads(pickle.dumps(corruption)) is corruption
+
+
+def test_numpy_s_integers_are_integers() -> None:
+    images = crops(40, 52, 1)
+    expected = corrupt(images, "gaussian_noise", 2, 7)
+    assert torch.equal(corrupt(images, "gaussian_noise", np.int64(2), np.uint8(7)), expected)
+    assert torch.equal(corrupt(images, "gaussian_noise", [np.int64(2)], np.array([7])), expected)
+
+
+def test_severities_share_their_random_numbers() -> None:
+    """So that what flips between two of them was flipped by the strength alone."""
+    images = crops(40, 52, 1)
+    weak, strong = (corrupt(images, "impulse_noise", severity, 5) for severity in (2, 4))
+    hit = weak != images
+    assert torch.equal(weak[hit], strong[hit])
+    assert (strong != images).sum() > 1.5 * hit.sum()
+    low, high = (
+        corrupt(images, "gaussian_noise", severity, 5).double() - images for severity in (1, 3)
+    )
+    assert torch.corrcoef(torch.stack([low.flatten(), high.flatten()]))[0, 1] > 0.9
+
+
 def test_severity_0_is_the_identity() -> None:
     images = crops(40, 52)
     for name in ALL_NAMES:
@@ -125,7 +183,11 @@ def test_another_process_gives_the_same_pixels() -> None:
         ((None, "fog", True, [1]), "got True"),
         ((None, "fog", 3, [1, 2]), "1 images, 2 seeds"),
         ((None, "fog", 3, [1.5]), "must be an integer, got 1.5"),
+        ((None, "fog", 3, 1.5), "must be an integer, got 1.5"),
+        ((None, "fog", 3, None), "must be an integer, got None"),
         ((None, ["fog", "fog"], 3, [1]), "1 images, 2"),
+        ((None, [["fog"]], 3, [1]), "Unknown corruption \\['fog'\\]"),
+        ((None, "fog", np.array([3]), [1]), "got array"),
         ((torch.zeros(1, 3, 40, 40), "fog", 3, [1]), "Corrupt before normalising"),
         ((torch.zeros(3, 40, 40, dtype=torch.uint8), "fog", 3, [1]), "add a batch axis"),
         ((torch.zeros(1, 40, 40, 3, dtype=torch.uint8), "fog", 3, [1]), "permute"),

@@ -67,7 +67,7 @@ def test_chains_are_followed_as_far_as_promised() -> None:
 def test_offsets_are_even_and_independent(severity: int) -> None:
     _, reach, passes = PARAMETERS[severity - 1]
     images = torch.zeros(2, 3, 193, 256, dtype=torch.uint8)
-    fields = RandomFields([4, 5], "glass_blur", severity, images.device)
+    fields = RandomFields([4, 5], "glass_blur", images.device)
     down, across = glass_blur.draw(images, severity, fields)
     assert down.shape == across.shape == (2, passes, 193, 256)
     values = torch.stack((down, across), dim=1).flatten(3)

@@ -28,7 +28,8 @@ def made(name: str) -> np.ndarray:
 def test_pictures_stay_the_same(name: str) -> None:
     stored = np.asarray(Image.open(FOLDER / f"{name}.png")).astype(int)
     apart = abs(made(name).astype(int) - stored)
-    # Another processor may round a float the other way.
+    # Another processor may round a float the other way, now and then.
+    assert (apart == 0).mean() >= 0.99
     assert (apart <= 1).mean() >= 0.999
 
 

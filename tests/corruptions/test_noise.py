@@ -13,6 +13,7 @@ from mmseg_robust.corruptions.noise import (
     shot_noise,
     speckle_noise,
 )
+from mmseg_robust.corruptions.random import RandomFields
 
 SEVERITIES = range(1, 6)
 
@@ -62,9 +63,7 @@ def test_drawn_counts_are_poisson(severity: int) -> None:
     images = torch.full((1, 3, 256, 256), 170, dtype=torch.uint8)
     images[:, 1] = 255
     images[:, 2] = 0
-    from mmseg_robust.corruptions.random import RandomFields
-
-    drawing = RandomFields([3], "shot_noise", severity, torch.device("cpu"))
+    drawing = RandomFields([3], "shot_noise", torch.device("cpu"))
     (counts,) = shot_noise.draw(images, severity, drawing)
     for channel, level in enumerate((170, 255)):
         mean = photons * level / 255

@@ -15,6 +15,7 @@ CELLS = {
     "robodet-15x5": 75,
     "imagenet-c": 75,
     "cbar": 50,
+    "cityscapes-c-light": 8,
     "demo": 12,
 }
 

@@ -140,7 +140,7 @@ def test_a_batch_equals_its_images(severity: int, size: tuple[int, int]) -> None
 
 def test_drawn_noise_is_standard_normal() -> None:
     images = torch.zeros(2, 3, 200, 300, dtype=torch.uint8)
-    drawing = RandomFields([1, 2], "spatter", 3, torch.device("cpu"))
+    drawing = RandomFields([1, 2], "spatter", torch.device("cpu"))
     (normal,) = spatter.draw(images, 3, drawing)
     assert normal.shape == (2, 200, 300)
     assert abs(normal.mean()) < 4 / normal.numel() ** 0.5

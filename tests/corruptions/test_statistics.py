@@ -29,7 +29,7 @@ RANDOM = (
     "spatter",
 )
 HEIGHT, WIDTH = 64, 96
-REPEATS = 6
+REPEATS = 8
 
 
 @cache
@@ -71,7 +71,7 @@ def engine(name: str, severity: int, first: int) -> np.ndarray:
     return corrupt(batch(*crops()), name, severity, seeds).permute(0, 2, 3, 1).numpy()
 
 
-@pytest.mark.parametrize("severity", [1, 3, 5])
+@pytest.mark.parametrize("severity", [2, 4])
 @pytest.mark.parametrize("name", RANDOM)
 def test_statistics_equal_the_reference_s(name: str, severity: int) -> None:
     theirs = np.stack([statistics(reference(name, severity, 1000 * k)) for k in range(REPEATS)])

@@ -108,7 +108,7 @@ def test_the_height_map_covers_the_image(height: int, width: int, side: int) -> 
 
 
 def test_drawn_heights_are_uniform_and_independent() -> None:
-    levels = draw_levels(256, RandomFields([1, 2], "fog", 1, CPU), "heights")
+    levels = draw_levels(256, RandomFields([1, 2], "fog", CPU), "heights")
     assert [level.shape for level in levels] == [(2, 3, 2**k, 2**k) for k in range(8)]
     for level in levels[5:]:
         count = level.numel()
@@ -123,7 +123,7 @@ def test_drawn_heights_are_uniform_and_independent() -> None:
 
 def test_drawn_snow() -> None:
     images = torch.zeros(400, 3, 33, 47, dtype=torch.uint8)
-    normal, angles = snow.draw(images, 4, RandomFields(range(400), "snow", 4, CPU))
+    normal, angles = snow.draw(images, 4, RandomFields(range(400), "snow", CPU))
     assert normal.shape == (400, 8, 11)
     assert abs(normal.mean()) < 4 / normal.numel() ** 0.5
     assert abs(normal.var() - 1) < 4 * (2 / normal.numel()) ** 0.5
@@ -134,7 +134,7 @@ def test_drawn_snow() -> None:
 
 def test_drawn_frost_reaches_every_texture_and_every_crop() -> None:
     images = torch.zeros(600, 3, 600, 400, dtype=torch.uint8)
-    (crops,) = frost.draw(images, 1, RandomFields(range(600), "frost", 1, CPU))
+    (crops,) = frost.draw(images, 1, RandomFields(range(600), "frost", CPU))
     for index in range(5):
         own = [crop for crop in crops if crop[0] == index]
         assert abs(len(own) - 120) < 4 * (600 * 0.2 * 0.8) ** 0.5

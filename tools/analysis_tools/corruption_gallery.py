@@ -9,6 +9,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,8 +104,8 @@ def draw(args: argparse.Namespace) -> None:
     Raises:
         InputError: If an option is wrong.
     """
-    if args.scale is not None and args.scale <= 0:
-        raise InputError(f"--scale must be above 0, got {args.scale}.")
+    if args.scale is not None and not 0 < args.scale < math.inf:
+        raise InputError(f"--scale must be a number above 0, got {args.scale}.")
     check_writable(args.out)
     rows = rows_of(args.corruptions, args.beside_reference)
     image = read_rgb(args.image)

@@ -26,6 +26,7 @@ from mmengine.utils import ProgressBar
 from mmseg_robust.corruptions import PROTOCOLS, Cell, Protocol, get_protocol
 from mmseg_robust.corruptions.backends import BACKENDS
 from mmseg_robust.corruptions.checks import check_name, check_severity
+from mmseg_robust.corruptions.names import MAX_SEVERITY
 from mmseg_robust.corruptions.protocols import NATIVE
 from mmseg_robust.datasets.corrupted_tree import Order, Recipe, convert, verify
 from mmseg_robust.errors import InputError
@@ -57,12 +58,16 @@ def asked_cells(args: argparse.Namespace) -> tuple[tuple[Cell, ...], Protocol | 
     """The corrupted cells that the command line asks for.
 
     Raises:
-        InputError: If they are named in two ways or in none, or the protocol corrupts crops.
+        InputError: If they are named in two ways or in none, a name or severity is unknown, or the
+            protocol corrupts crops.
     """
     if (args.protocol is None) == (args.corruptions is None):
         raise InputError("Give either --protocol or --corruptions.")
+    if args.protocol is not None and args.severities is not None:
+        raise InputError("--severities goes with --corruptions; a protocol has its own.")
     if args.protocol is None:
-        severities = [severity for severity in args.severities if check_severity(severity)]
+        asked = range(1, MAX_SEVERITY + 1) if args.severities is None else args.severities
+        severities = [severity for severity in asked if check_severity(severity)]
         names = [check_name(name) for name in args.corruptions]
         return tuple(Cell(name, severity) for name in names for severity in severities), None
     protocol = get_protocol(args.protocol)
@@ -104,7 +109,9 @@ def order_of(args: argparse.Namespace) -> Order:
         raise InputError(f"Unknown --backend {args.backend!r}. Known: {', '.join(BACKENDS)}.")
     if on_gpu and args.backend != "engine":
         raise InputError(f"--backend {args.backend} runs on the CPU: leave out --device.")
-    batch_size = args.batch_size or (GPU_BATCH if on_gpu else 1)
+    batch_size = args.batch_size
+    if batch_size is None:
+        batch_size = GPU_BATCH if on_gpu else 1
     if args.workers < 0 or batch_size < 1:
         raise InputError("--workers must be 0 or more, --batch-size 1 or more.")
     cells, protocol = asked_cells(args)
@@ -158,7 +165,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--protocol", help=f"its cells are made; one of {', '.join(PROTOCOLS)}")
     parser.add_argument("--corruptions", nargs="+", metavar="NAME", help="in place of a protocol")
     parser.add_argument(
-        "--severities", nargs="+", type=int, default=[1, 2, 3, 4, 5], metavar="N",
+        "--severities", nargs="+", type=int, metavar="N",
         help="severities of --corruptions; default: 1 to 5",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of the corruptions; default: 0")

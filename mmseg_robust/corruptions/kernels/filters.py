@@ -21,7 +21,7 @@ _ROWS, _COLUMNS = 8, 128
 
 
 @triton.jit
-def inside(index, size, BORDER: tl.constexpr):
+def _inside(index, size, BORDER: tl.constexpr):
     """The place in a row that stands for ``index``, up to one row's length outside."""
     if BORDER == 1:
         index = tl.where(index < 0, -1 - index, index)
@@ -44,9 +44,9 @@ def _convolve_kernel(
     total = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     for tap in range(0, 2 * radius + 1):
         if ALONG_ROWS:
-            place = y * width + inside(x + tap - radius, width, BORDER)
+            place = y * width + _inside(x + tap - radius, width, BORDER)
         else:
-            place = inside(y + tap - radius, height, BORDER) * width + x
+            place = _inside(y + tap - radius, height, BORDER) * width + x
         total += tl.load(weights + tap) * tl.load(planes + plane + place, mask=mask, other=0.0)
     tl.store(out + plane + y * width + x, total, mask=mask)
 
@@ -63,8 +63,8 @@ def _correlate_kernel(
     mask = (y < height) & (x < width)
     total = tl.zeros((ROWS, COLUMNS), dtype=tl.float32)
     for tap in range(first, first + taps):
-        source_y = inside(y + tl.load(rows + tap), height, BORDER)
-        source_x = inside(x + tl.load(columns + tap), width, BORDER)
+        source_y = _inside(y + tl.load(rows + tap), height, BORDER)
+        source_x = _inside(x + tl.load(columns + tap), width, BORDER)
         value = tl.load(images + plane + source_y * width + source_x, mask=mask, other=0)
         total += tl.load(weights + tap) * value.to(tl.float32)
     tl.store(out + plane + y * width + x, total, mask=mask)

@@ -9,7 +9,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmseg_robust.corruptions.kernels.filters import inside
 from mmseg_robust.corruptions.kernels.launch import on_device_of
 from mmseg_robust.corruptions.pixels import ROUNDING
 from mmseg_robust.corruptions.transfer import to_device
@@ -22,6 +21,13 @@ _ROUNDING = tl.constexpr(ROUNDING)
 def _truncated(value):
     """Grey level of a number, as ``pixels.to_uint8`` makes it."""
     return tl.minimum(tl.maximum(value + _ROUNDING, 0.0), 255.0).to(tl.uint8)
+
+
+@triton.jit
+def _mirrored(index, size):
+    """The place in a row that stands for ``index``, however far outside; edges are mirrored too."""
+    index = tl.where(index < 0, -1 - index, index) % (2 * size)
+    return tl.where(index < size, index, 2 * size - 1 - index)
 
 
 @triton.jit
@@ -38,12 +44,12 @@ def _sample_kernel(images, moved, out, height, width, BLOCK: tl.constexpr):
     field = moved + image * 2 * size + pixel
     x = (pixel % width).to(tl.float32) + tl.load(field, mask=mask, other=0.0)
     y = (pixel // width).to(tl.float32) + tl.load(field + size, mask=mask, other=0.0)
-    left, top = tl.floor(x), tl.floor(y)
+    left, top = tl.math.floor(x), tl.math.floor(y)
     across, down = x - left, y - top
-    x0 = inside(left.to(tl.int32), width, 1)
-    x1 = inside(left.to(tl.int32) + 1, width, 1)
-    y0 = inside(top.to(tl.int32), height, 1)
-    y1 = inside(top.to(tl.int32) + 1, height, 1)
+    x0 = _mirrored(left.to(tl.int32), width)
+    x1 = _mirrored(left.to(tl.int32) + 1, width)
+    y0 = _mirrored(top.to(tl.int32), height)
+    y1 = _mirrored(top.to(tl.int32) + 1, height)
     for channel in range(3):
         offset = (image * 3 + channel) * size
         plane = images + offset

@@ -13,6 +13,8 @@ from mmseg_robust.corruptions.backends import get_backend
 from mmseg_robust.corruptions.names import MIN_SIDE
 from mmseg_robust.datasets.corrupted_tree.maker import Job, Report, target_of
 from mmseg_robust.datasets.corrupted_tree.records import (
+    JOURNAL,
+    MANIFEST,
     Journal,
     Recipe,
     Records,
@@ -95,6 +97,11 @@ def convert(
         records = read_records(order.out)
         if records.recipe is not None:
             order.recipe.check_same(records.recipe, order.out)
+        elif any(path.name != JOURNAL for path in order.out.iterdir()):
+            raise InputError(
+                f"{str(order.out)!r} holds files and has no {MANIFEST}: it was not made by this "
+                "converter, which would write over them. Choose another folder."
+            )
         jobs = missing_jobs(sources, order, records)
         todo = sum(len(job.cells) for job in jobs)
         needed = estimate_bytes(order.source, sources, jobs, order.recipe)

@@ -183,7 +183,10 @@ class Maker:
                 self._make(group, images, report)
         except torch.cuda.OutOfMemoryError:
             self.stop.set()
-            report.stopped = f"{self.device} has too little memory for {len(jobs)} images at a time"
+            report.stopped = (
+                f"{self.device} has too little memory for {len(jobs)} images at a time: give a "
+                "smaller --batch-size"
+            )
         return report
 
     def _make(self, jobs: Sequence[Job], images: dict[str, np.ndarray], report: Report) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -235,6 +234,8 @@ def locked(out: Path) -> Iterator[None]:
     Raises:
         InputError: If the folder cannot be made or another process writes to it.
     """
+    import fcntl  # not on Windows, where manifests can be read all the same
+
     try:
         out.mkdir(parents=True, exist_ok=True)
         handle = os.open(out, os.O_RDONLY)

@@ -46,7 +46,7 @@ def list_sources(folder: Path) -> tuple[list[Source], list[str]]:
         InputError: If it is no folder, holds no image, or two that differ in extension alone.
     """
     if not folder.is_dir():
-        raise InputError(f"The folder of images {str(folder)!r} does not exist.")
+        raise InputError(f"There is no folder of images {str(folder)!r}.")
     names = sorted(
         (Path(parent) / file).relative_to(folder).as_posix()
         for parent, _, files in os.walk(folder, followlinks=True)

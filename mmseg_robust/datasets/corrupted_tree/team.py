@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -87,18 +87,15 @@ class Team:
             queue.put(device)
         setting = (*self._setting, queue, self._threads, self.stop)
         self._pool = ProcessPoolExecutor(len(devices), self._context, _begin, setting)
-        pending: set[Future[Report]] = {self._pool.submit(_work, batch) for batch in batches}
-        while pending:
-            finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                try:
-                    yield future.result()
-                except BrokenProcessPool:
-                    yield Report(
-                        stopped="A process ended by itself, killed for lack of memory if "
-                        "nothing above says why"
-                    )
-                    return
+        for future in as_completed([self._pool.submit(_work, batch) for batch in batches]):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                yield Report(
+                    stopped="A process ended by itself, killed for lack of memory if nothing "
+                    "above says why"
+                )
+                return
 
 
 def _context(on_cpu: bool) -> Any:

@@ -77,7 +77,9 @@ def test_scale(image: Path, tmp_path: Path) -> None:
     "options, message",
     [
         (["--corruptions", "fogg"], "Did you mean 'fog'"),
-        (["--scale", "0"], "--scale must be above 0"),
+        (["--scale", "0"], "--scale must be a number above 0"),
+        (["--scale", "nan"], "--scale must be a number above 0"),
+        (["--scale", "inf"], "--scale must be a number above 0"),
         (["--image", "nothing.png"], "'nothing.png' cannot be read"),
         (["--out", "gallery.xyz"], "Cannot write 'gallery.xyz'"),
     ],

@@ -23,7 +23,7 @@ from PIL import Image
 import mmseg_robust
 from mmseg_robust.corruptions import Cell, image_seed
 from mmseg_robust.corruptions.backends import BACKENDS
-from mmseg_robust.datasets.corrupted_tree import records, space, verify
+from mmseg_robust.datasets.corrupted_tree import maker, records, space, verify
 from mmseg_robust.datasets.corrupted_tree.records import JOURNAL, MANIFEST, locked
 from mmseg_robust.datasets.corrupted_tree.sources import read_image
 from mmseg_robust.errors import InputError
@@ -356,6 +356,8 @@ def test_two_runs_at_a_time(source: Path, tmp_path: Path, capsys: pytest.Capture
         (["--corruptions", "sparkles", "--backend", "imagecorruptions"], "has no sparkles"),
         (["--protocol", "demo", "--device", "cuda:99"], "--device cuda:99: torch sees cpu"),
         (["--protocol", "demo", "--workers", "-1"], "--workers must be 0 or more"),
+        (["--protocol", "demo", "--batch-size", "0"], "--batch-size 1 or more"),
+        (["--protocol", "demo", "--severities", "3"], "a protocol has its own"),
         (["--protocol", "demo", "--jpeg-quality", "0"], "must be 1 to 100"),
     ],
 )
@@ -369,8 +371,9 @@ def test_wrong_options(
 
 
 def test_wrong_folders(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert convert(tmp_path / "none", tmp_path / "out") == 2
-    assert "does not exist" in capsys.readouterr().err
+    for wrong in (tmp_path / "none", source / "a/0.png"):
+        assert convert(wrong, tmp_path / "out") == 2
+        assert "There is no folder of images" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert convert(tmp_path / "empty", tmp_path / "out") == 2
     assert "holds no image" in capsys.readouterr().err
@@ -384,6 +387,36 @@ def test_wrong_folders(source: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "Cannot read the manifest" in capsys.readouterr().err
     assert tool.main(["--out", str(tmp_path / "empty"), *ASK]) == 2
     assert "--source is needed" in capsys.readouterr().err
+
+
+def test_too_little_memory_on_the_device_says_what_to_do(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "out"
+
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(maker.Maker, "_corrupt_batch", full)
+        assert convert(source, out, "--batch-size", 2) == 1
+    assert "2 images at a time: give a smaller --batch-size" in capsys.readouterr().err
+    assert not (out / MANIFEST).exists()
+    assert convert(source, out, "--batch-size", 1) == 0
+    assert tool.main(["--out", str(out), "--verify"]) == 0
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Such as a tree that another program has made in the same layout."""
+    out = tmp_path / "out"
+    for name in ("clean/a/0.png", "download.part"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(b"precious")
+    assert convert(source, out) == 2
+    assert "was not made by this converter" in capsys.readouterr().err
+    assert images(out) == {"clean/a/0.png": b"precious", "download.part": b"precious"}
 
 
 @pytest.mark.gpu
