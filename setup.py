@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent
 PACKAGE = "mmseg_robust"
 # What `mim` and MMEngine look for under PACKAGE/.mim.
 MIM_CONTENT = ("configs", "tools", "model-index.yml")
+# Files of the package that are no modules.
+DATA = ["py.typed", "evaluation/baselines/*.json", "evaluation/page/style.css"]
 GUARD = "_mmseg_robust_guard"
 LITE = "mmcv-lite=="
 
@@ -143,7 +145,7 @@ setup(
     license="Apache-2.0",
     keywords="semantic segmentation, robustness, common corruptions, MMSegmentation",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["py.typed"]},
+    package_data={PACKAGE: DATA},
     python_requires=">=3.9,<3.14",
     install_requires=runtime_requirements(),
     extras_require=extras(),

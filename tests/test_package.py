@@ -154,6 +154,11 @@ mim = Path(mmseg_robust.__file__).parent / ".mim"
 assert (mim / "tools" / "train.py").is_file()
 name = next(mim.glob("configs/*/*.py")).relative_to(mim / "configs").as_posix()
 assert Path(get_config(f"mmseg_robust::{name}").filename).is_file()
+
+from mmseg_robust.evaluation.page import write_page
+from mmseg_robust.evaluation.published import published_baselines
+from mmseg_robust.evaluation.record_files import read_record
+write_page("page.html", read_record(published_baselines()["segformer-b5"]))
 """
 
 

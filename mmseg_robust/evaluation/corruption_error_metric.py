@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,26 @@ from typing import Any
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import METRICS
-from torch import Tensor
 
-from mmseg_robust.corruptions import ALL_NAMES, CLEAN, Cell, get_protocol
-from mmseg_robust.corruptions.names import MAX_SEVERITY
+from mmseg_robust.corruptions import Cell, get_protocol
 from mmseg_robust.datasets.corrupted_tree.records import MANIFEST, read_manifest
-from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.areas import CellCounts, count_sample
+from mmseg_robust.evaluation.baseline import read_baseline
 from mmseg_robust.evaluation.comparison import (
     check_classes,
     dataset_classes,
     warn_of_differences,
 )
+from mmseg_robust.evaluation.image_counts import ImageCounts
+from mmseg_robust.evaluation.pass_counts import PassCounter, with_own_logits
 from mmseg_robust.evaluation.provenance import package_versions
-from mmseg_robust.evaluation.report import (
-    build_record,
+from mmseg_robust.evaluation.record import build_record, flat_metrics
+from mmseg_robust.evaluation.record_files import (
     check_writable,
-    flat_metrics,
-    read_baseline,
+    images_path,
+    write_counts,
     write_record,
 )
+from mmseg_robust.evaluation.stored_counts import cell_of_path, join_stored, name_in_cell
 from mmseg_robust.evaluation.table import log_record
 
 
@@ -37,7 +36,9 @@ from mmseg_robust.evaluation.table import log_record
 class CorruptionErrorMetric(BaseMetric):
     """mIoU by cell, groups, retention and, against a baseline, mCE over a stored corrupted tree.
 
-    The dataset must list the images of all cells. The cell of an image is read from its path::
+    The record is that of ``RobustnessTestLoop``, from the same arithmetic, without flip rates: the
+    predictions of an image at neighbouring severities are never at hand together. The dataset must
+    list the images of all cells. The cell of an image is read from its path::
 
         <root>/clean/...
         <root>/<corruption>/<severity>/...
@@ -47,11 +48,12 @@ class CorruptionErrorMetric(BaseMetric):
     Args:
         protocol (str): Name of the protocol, see ``mmseg_robust.corruptions.PROTOCOLS``.
         root (str): Folder that holds the cells.
-        baseline (str, optional): ``robustness.json`` of another run of the same protocol. Defaults
-            to None.
+        baseline (str, optional): ``robustness.json`` of another run of the same protocol, or the
+            name of a published baseline. Defaults to None.
         ignore_index (int): Label to leave out. Defaults to 255.
         out_file (str, optional): Where to write the record, see
-            :mod:`mmseg_robust.evaluation.report`. Defaults to None.
+            :mod:`mmseg_robust.evaluation.record`; the counts by image go beside it, see
+            :func:`mmseg_robust.evaluation.record_files.images_path`. Defaults to None.
         collect_device (str): ``'cpu'`` or ``'gpu'``, see MMEngine's ``BaseMetric``.
         prefix (str, optional): Prefix of the metrics' names. Defaults to ``'robustness'``.
 
@@ -83,7 +85,6 @@ class CorruptionErrorMetric(BaseMetric):
         self.baseline = None if baseline is None else read_baseline(baseline, self.protocol)
         self.ignore_index = ignore_index
         self.out_file = out_file
-        self._index = {cell: index for index, cell in enumerate(self.protocol.passes)}
         if out_file is not None:
             check_writable(out_file)
 
@@ -95,7 +96,7 @@ class CorruptionErrorMetric(BaseMetric):
         """Counts the pixels of a batch.
 
         Args:
-            data_batch (Any): Not used.
+            data_batch (Any): The batch, which shows test-time augmentation.
             data_samples (Sequence[dict]): The segmentor's outputs as dicts.
 
         Raises:
@@ -106,74 +107,40 @@ class CorruptionErrorMetric(BaseMetric):
             check_classes(self.baseline, self._classes)  # here first: not after a long run
         for sample in data_samples:
             cell = cell_of_path(sample["img_path"], self.root)
-            areas, has_nan = count_sample(sample, len(self._classes), self.ignore_index)
-            self.results.append((cell, areas.cpu(), has_nan.cpu()))
+            name = name_in_cell(sample["img_path"], cell, self.root)
+            # Each image comes alone, in any order and on any rank: a protocol of one pass.
+            counter = PassCounter(name, (cell,), len(self._classes), self.ignore_index)
+            counter.add(0, with_own_logits(sample, data_batch))
+            self.results.append((cell, counter.finish().wait()))
 
-    def compute_metrics(self, results: list[tuple[Cell, Tensor, Tensor]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[tuple[Cell, ImageCounts]]) -> dict[str, float]:
         """Makes the figures.
 
         Args:
-            results (list[tuple[Cell, Tensor, Tensor]]): Cell, counts and NaN flag of each image.
+            results (list[tuple[Cell, ImageCounts]]): Cell of each stored image, and its counts with
+                one pass.
 
         Returns:
-            dict[str, float]: See :func:`mmseg_robust.evaluation.report.flat_metrics`, and one entry
+            dict[str, float]: See :func:`mmseg_robust.evaluation.record.flat_metrics`, and one entry
             a cell, ``<corruption>/<severity>``. Rounded mIoU in percent.
 
         Raises:
-            InputError: If the cells of the protocol do not hold the same number of images.
+            InputError: If the cells of the protocol do not hold the same images, or one twice.
         """
-        counts = CellCounts(len(self._index), len(self._classes))
-        for cell, areas, has_nan in results:
-            if cell in self._index:
-                counts.add(self._index[cell], areas, has_nan)
-        self._check_complete(counts)
+        counts = join_stored(results, self.protocol, self.root, len(self._classes))
         logger = MMLogger.get_current_instance()
         recipe = _recipe(self.root)
         if self.baseline is not None:
             seed, backend = recipe.get("seed"), recipe.get("backend")
-            warn_of_differences(self.baseline, int(counts.images[0]), seed, backend, logger)
+            warn_of_differences(self.baseline, len(counts.names), seed, backend, logger)
         run = {"root": self.root, **recipe, "versions": package_versions()}
         record = build_record(self.protocol, counts, self._classes, run, self.baseline)
         log_record(record, self.protocol, logger)
         if self.out_file is not None:
             write_record(record, self.out_file)
+            write_counts(counts, images_path(self.out_file))
         cells = {f"{e['corruption']}/{e['severity']}": e["mIoU"] for e in record["cells"]}
         return {**flat_metrics(record), **{name: round(v, 2) for name, v in cells.items()}}
-
-    def _check_complete(self, counts: CellCounts) -> None:
-        images = counts.images.tolist()
-        for cell, found in zip(self.protocol.passes, images):
-            if found != max(images) or found == 0:
-                raise InputError(
-                    f"Cell {cell} of {self.protocol.name} has {found} images under {self.root!r}, "
-                    f"others have {max(images)}: the stored tree is not complete."
-                )
-
-
-def cell_of_path(path: str, root: str) -> Cell:
-    """Reads the cell of a stored image from its path.
-
-    Args:
-        path (str): Path of the image.
-        root (str): Folder that holds the cells.
-
-    Returns:
-        Cell: The cell, with a known corruption and a severity from 1 to 5, or ``CLEAN``.
-
-    Raises:
-        InputError: If the path does not lie in a cell's folder.
-    """
-    parts = os.path.relpath(path, root).split(os.sep)
-    if parts[0] == CLEAN.corruption:
-        return CLEAN
-    severities = [str(severity) for severity in range(1, MAX_SEVERITY + 1)]
-    if len(parts) > 2 and parts[0] in ALL_NAMES and parts[1] in severities:
-        return Cell(parts[0], int(parts[1]))
-    raise InputError(
-        f"Cannot tell the corruption of {path!r}. Stored images must lie in "
-        f"{os.path.join(root, 'clean')} or {os.path.join(root, '<corruption>', '<severity>')} with "
-        f"a severity from 1 to {MAX_SEVERITY} and one of the names {', '.join(ALL_NAMES)}."
-    )
 
 
 def _recipe(root: str) -> dict[str, Any]:

@@ -69,6 +69,25 @@ def corruption_means(protocol: Protocol, scores: Mapping[Cell, float]) -> dict[s
     }
 
 
+def severity_means(protocol: Protocol, scores: Mapping[Cell, float]) -> dict[int, float]:
+    """Mean at each severity over the corruptions that have it.
+
+    Where corruptions have different severities, as the noises of ``cityscapes-c`` stop at 3, the
+    means are over different corruptions.
+
+    Args:
+        protocol (Protocol): The protocol.
+        scores (Mapping[Cell, float]): Score of each of its cells.
+
+    Returns:
+        dict[int, float]: By severity, the weakest first; NaN where one of its cells is NaN.
+    """
+    by_severity: dict[int, list[float]] = {}
+    for cell in sorted(protocol.cells, key=lambda cell: cell.severity):
+        by_severity.setdefault(cell.severity, []).append(scores[cell])
+    return {severity: fmean(values) for severity, values in by_severity.items()}
+
+
 def robustness(protocol: Protocol, clean: float, means: Mapping[str, float]) -> Robustness:
     """Mean, groups and retention.
 

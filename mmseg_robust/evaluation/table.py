@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mmengine.logging import print_log
@@ -13,7 +15,7 @@ from mmseg_robust.corruptions import Cell, Protocol
 
 
 def log_record(record: Mapping[str, Any], protocol: Protocol, logger: Any) -> None:
-    """Logs a record's table, and the cells for which the model gave NaN.
+    """Logs a record's table, its notes, and the cells for which the model gave NaN.
 
     Args:
         record (Mapping[str, Any]): A record.
@@ -21,6 +23,8 @@ def log_record(record: Mapping[str, Any], protocol: Protocol, logger: Any) -> No
         logger (Any): A logger, or a name of one that ``mmengine.logging.print_log`` knows.
     """
     print_log(f"\n{format_table(record, protocol)}", logger)
+    for note in record["notes"]:
+        print_log(note, logger)
     for entry in [record["clean"], *record["cells"]]:
         if entry["nan_images"]:
             print_log(
@@ -33,7 +37,7 @@ def log_record(record: Mapping[str, Any], protocol: Protocol, logger: Any) -> No
 
 
 def format_table(record: Mapping[str, Any], protocol: Protocol) -> str:
-    """The record as a plain table with a line that sums it up.
+    """The record as a plain table with lines that sum it up, at most 100 characters wide.
 
     Args:
         record (Mapping[str, Any]): A record.
@@ -42,48 +46,141 @@ def format_table(record: Mapping[str, Any], protocol: Protocol) -> str:
     Returns:
         str: Several lines of text. Scores are mIoU in percent.
     """
-    severities = sorted({cell.severity for cell in protocol.cells})
-    with_errors = record["baseline"] is not None
-    table = PrettyTable(["corruption", *(f"s{s}" for s in severities), "mean"])
+    table = PrettyTable(columns(record, protocol))
     table.align = "r"
     table.align["corruption"] = "l"
-    blank = [""] * len(severities)
-    table.add_row(["clean", *blank, _digits(record["clean"]["mIoU"])], divider=True)
-    scores = {(e["corruption"], e["severity"]): e["mIoU"] for e in record["cells"]}
+    for row in rows(record, protocol):
+        table.add_row(list(row.cells), divider=row.ends_block)
+    return "\n".join([table.get_string(), *headline(record)])
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Args:
+        cells (tuple[str, ...]): One text a column.
+        ends_block (bool): Whether a line is drawn below. Defaults to False.
+    """
+
+    cells: tuple[str, ...]
+    ends_block: bool = False
+
+
+def columns(record: Mapping[str, Any], protocol: Protocol) -> list[str]:
+    """Heads of the columns: severities, their mean with its interval, and CE with a baseline.
+
+    Args:
+        record (Mapping[str, Any]): A record.
+        protocol (Protocol): Its protocol.
+
+    Returns:
+        list[str]: The heads.
+    """
+    severities = [f"s{severity}" for severity in record["severities"]]
+    errors = [] if record["baseline"] is None else ["CE"]
+    return ["corruption", *severities, "mean", "95 %", *errors]
+
+
+def rows(record: Mapping[str, Any], protocol: Protocol) -> list[Row]:
+    """The clean score, the corruptions by group with the group's mean, and the mean.
+
+    Args:
+        record (Mapping[str, Any]): A record.
+        protocol (Protocol): Its protocol.
+
+    Returns:
+        list[Row]: The rows, see :func:`columns`.
+    """
+    severities, summary = list(record["severities"]), record["summary"]
+    blank = [None] * len(severities)
+    scores = {(e["corruption"], str(e["severity"])): e["mIoU"] for e in record["cells"]}
+
+    def row(name: str, by_severity: list, entry: Mapping[str, Any], ends: bool = False) -> Row:
+        texts = [digits(score) for score in (*by_severity, entry["mIoU"])]
+        errors = [] if record["baseline"] is None else [digits(entry.get("CE"))]
+        return Row((name, *texts, _span(entry["mIoU_interval"]), *errors), ends)
+
+    found = [row("clean", blank, record["clean"], True)]
     for group, names in protocol.groups.items():
         for name in names:
-            row = [_digits(scores.get((name, s))) for s in severities]
-            table.add_row([name, *row, _digits(record["corruptions"][name]["mIoU"])])
-        mean = _digits(record["groups"][group]["mIoU"])
-        table.add_row([f"[{group}]", *blank, mean], divider=True)
-    table.add_row(["mean", *blank, _digits(record["summary"]["mean"])])
-    if with_errors:
-        table.add_column("CE", _error_column(record, protocol), align="r")
-    return f"{table.get_string()}\n{_headline(record)}"
+            by_severity = [scores.get((name, severity)) for severity in severities]
+            found.append(row(name, by_severity, record["corruptions"][name]))
+        found.append(row(f"[{group}]", blank, record["groups"][group], True))
+    mean = {
+        "mIoU": summary["mean"],
+        "mIoU_interval": summary["mean_interval"],
+        "CE": summary.get("mCE"),
+    }
+    by_severity = [entry["mIoU"] for entry in record["severities"].values()]
+    return [*found, row("mean", by_severity, mean)]
 
 
-def _error_column(record: Mapping[str, Any], protocol: Protocol) -> list[str]:
-    column = [""]
-    for names in protocol.groups.values():
-        column += [_digits(record["corruptions"][name]["CE"]) for name in names]
-        column.append("")
-    return [*column, _digits(record["summary"]["mCE"])]
+def headline(record: Mapping[str, Any]) -> list[str]:
+    """The figures that sum a record up, with their intervals in brackets.
 
+    Args:
+        record (Mapping[str, Any]): A record.
 
-def _headline(record: Mapping[str, Any]) -> str:
+    Returns:
+        list[str]: A few lines.
+    """
     summary, protocol = record["summary"], record["protocol"]
-    text = (
-        f"{protocol['name']} (version {protocol['version']}), {record['num_images']} images: "
-        f"clean {_digits(summary['clean'])}, corrupted {_digits(summary['mean'])}, "
-        f"retention {_digits(summary['retention'])} %"
+    clean, mean, retention = (
+        f"{digits(summary[name])}{unit}{_brackets(summary[f'{name}_interval'])}"
+        for name, unit in (("clean", ""), ("mean", ""), ("retention", " %"))
     )
+    lines = [
+        f"{protocol['name']} (version {protocol['version']}), {record['num_images']} images: "
+        f"clean {clean}, corrupted {mean},",
+        f"retention {retention}",
+    ]
+    shares = {"ECE clean": "clean_ECE", "ECE corrupted": "ECE", "flip rate": "flip_rate"}
+    known = [
+        f"{name} {digits(summary[key], 4)}"
+        for name, key in shares.items()
+        if summary[key] is not None and not math.isnan(summary[key])
+    ]
+    if known:
+        lines.append(", ".join(known))
     if "mCE" in summary:
-        text += (
-            f", mCE {_digits(summary['mCE'])}, relative mCE {_digits(summary['relative_mCE'])} "
-            f"against {record['baseline']}"
-        )
-    return text
+        lines += _against(record["baseline"], summary)
+    if summary["mean_interval"] is not None:
+        lines.append("In brackets: 95 % bootstrap intervals over images.")
+    return lines
 
 
-def _digits(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _against(baseline: str, summary: Mapping[str, Any]) -> list[str]:
+    intervals = summary.get("difference_interval", {})
+    mean, retention = (
+        f"{summary['difference'][name]:+.2f}{_brackets(intervals.get(name), '+')}"
+        for name in ("mean", "retention")
+    )
+    return [
+        f"mCE {digits(summary['mCE'])}, relative mCE {digits(summary['relative_mCE'])}, "
+        f"corrupted {mean}, retention {retention}",
+        f"against {baseline}",
+    ]
+
+
+def digits(value: float | None, count: int = 2) -> str:
+    """A figure for a table.
+
+    Args:
+        value (float, optional): The figure.
+        count (int): Digits behind the point. Defaults to 2.
+
+    Returns:
+        str: Its digits; nothing where there is none.
+    """
+    return "" if value is None else f"{value:.{count}f}"
+
+
+def _span(interval: list[float] | None) -> str:
+    return "" if interval is None else f"{interval[0]:.1f}-{interval[1]:.1f}"
+
+
+def _brackets(interval: list[float] | None, sign: str = "") -> str:
+    if interval is None:
+        return ""
+    return f" [{interval[0]:{sign}.2f}, {interval[1]:{sign}.2f}]"

@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 
 from mmseg_robust.corruptions import corrupt_reference, get_protocol, image_seed
 from mmseg_robust.corruptions.backends import corrupt_array
-from mmseg_robust.datasets.corrupted import CELL_KEY, IMAGE_KEY, CorruptedDataset
+from mmseg_robust.datasets.clean_images import CELL_KEY, IMAGE_KEY
+from mmseg_robust.datasets.corrupted import CorruptedDataset
 from mmseg_robust.errors import InputError
 
 NO_RESIZE = [pipeline()[i] for i in (0, 2, 3)]
@@ -48,7 +49,7 @@ def clean(root: Path, transforms: list[dict] | None = None, **changes: Any) -> B
 
 def position(dataset: CorruptedDataset, image: int, cell: int) -> int:
     """Index of the item of an image and a cell."""
-    return next(i for i in range(len(dataset)) if dataset.cell_of(i) == (image, cell))
+    return image * len(dataset.protocol.passes) + cell
 
 
 def test_items_are_images_by_cells(root: Path) -> None:
@@ -56,9 +57,11 @@ def test_items_are_images_by_cells(root: Path) -> None:
     assert len(dataset) == 3 * 13
     assert dataset.num_images == 3
     assert dataset.metainfo["classes"] == CLASSES
-    origins = [dataset.cell_of(index) for index in range(len(dataset))]
-    assert [image for image, _ in origins] == sorted([0, 1, 2] * 13)
-    assert len(set(origins)) == len(origins)
+    origins = []
+    for index in range(len(dataset)):
+        info = dataset[index]["data_samples"].metainfo
+        origins.append((info[IMAGE_KEY], info[CELL_KEY]))
+    assert origins == [(image, cell) for image in range(3) for cell in range(13)]
 
 
 def test_the_model_sees_rgb_corruptions_in_bgr(root: Path) -> None:
@@ -66,7 +69,7 @@ def test_the_model_sees_rgb_corruptions_in_bgr(root: Path) -> None:
     for index in range(len(dataset)):
         item = dataset[index]
         sample = item["data_samples"]
-        image, cell = dataset.cell_of(index)
+        image, cell = divmod(index, len(PASSES))
         assert (sample.metainfo[IMAGE_KEY], sample.metainfo[CELL_KEY]) == (image, cell)
         rgb, label = scene(image, height=37, width=51)
         if PASSES[cell].severity:
@@ -117,7 +120,7 @@ def test_transforms_that_write_into_the_image_harm_no_other_cell(root: Path) -> 
     dataset = CorruptedDataset(clean(root, [NO_RESIZE[0], Blacken(), *NO_RESIZE[1:]]), "demo")
     for _ in range(2):
         assert dataset[0]["inputs"].max() == 0
-    untouched, _ = dataset._load(0)
+    untouched, _ = dataset.load(0)
     assert untouched["img"].max() > 0
     assert untouched["seg_fields"] == []
 
@@ -132,11 +135,6 @@ def test_persistent_workers_give_the_same_in_every_pass(root: Path) -> None:
         images = [image for batch in loader for image in batch["inputs"]]
         assert all(torch.equal(*pair) for pair in zip(images, expected))
         assert len(images) == len(expected)
-
-
-def test_the_order_of_cells_turns_from_image_to_image(root: Path) -> None:
-    dataset = CorruptedDataset(clean(root), "demo")
-    assert [dataset.cell_of(13 * image)[1] for image in range(3)] == [0, 1, 2]
 
 
 def test_concatenated_datasets(root: Path) -> None:

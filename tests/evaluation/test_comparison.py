@@ -7,12 +7,12 @@ from mmengine.logging import MMLogger
 
 from mmseg_robust.corruptions import get_protocol
 from mmseg_robust.errors import InputError
+from mmseg_robust.evaluation.baseline import Baseline
 from mmseg_robust.evaluation.comparison import (
     check_classes,
     dataset_classes,
     warn_of_differences,
 )
-from mmseg_robust.evaluation.report import Baseline
 from mmseg_robust.evaluation.robustness_metrics import robustness
 
 PROTOCOL = get_protocol("demo")

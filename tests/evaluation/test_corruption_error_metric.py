@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from colour_runs import build, config, scene, write_scenes
 from mmengine.runner import Runner
@@ -14,10 +15,8 @@ from PIL import Image
 
 from mmseg_robust.corruptions import Cell, corrupt_array, get_protocol, image_seed
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.corruption_error_metric import (
-    CorruptionErrorMetric,
-    cell_of_path,
-)
+from mmseg_robust.evaluation.corruption_error_metric import CorruptionErrorMetric
+from mmseg_robust.evaluation.record_files import images_path, read_counts, read_record
 
 PROTOCOL = get_protocol("demo")
 
@@ -57,9 +56,21 @@ def test_it_gives_the_numbers_of_the_loop(stored: Path, tmp_path: Path) -> None:
     for key in ("clean", "mean", "retention", "fog", "noise"):
         assert metrics[f"robustness/{key}"] == expected[f"robustness/{key}"]
     assert metrics["robustness/mCE"] == 100
-    loop, stored_record = (json.loads(path.read_text()) for path in (loop_file, metric_file))
+    loop, stored_record = (read_record(path) for path in (loop_file, metric_file))
+    for entry in stored_record["cells"]:
+        assert entry.pop("flip_rate") is None
+    assert all(entry.pop("flip_rate") > 0 for entry in loop["cells"])
     assert stored_record["cells"] == loop["cells"]
     assert stored_record["clean"] == loop["clean"]
+    assert None not in (loop["clean"]["ECE"], loop["clean"]["mIoU_interval"])
+    for name in ("corruptions", "groups", "severities"):
+        for key in ("mIoU", "mIoU_interval", "ECE"):
+            found = {part: entry.get(key) for part, entry in stored_record[name].items()}
+            assert found == {part: entry.get(key) for part, entry in loop[name].items()}
+    stored_counts, counts = (read_counts(images_path(path)) for path in (metric_file, loop_file))
+    np.testing.assert_array_equal(stored_counts.areas, counts.areas)
+    np.testing.assert_array_equal(stored_counts.confusion, counts.confusion)
+    assert stored_counts.names == ("0", "1")
     fog = next(e["mIoU"] for e in loop["cells"] if (e["corruption"], e["severity"]) == ("fog", 4))
     assert metrics["robustness/fog/4"] == round(fog, 2)
 
@@ -106,36 +117,37 @@ def test_an_incomplete_tree_is_refused(stored: Path, tmp_path: Path) -> None:
             type="CorruptionErrorMetric", protocol="demo", root=str(root / "img"), _delete_=True
         ),
     }
-    with pytest.raises(InputError, match=r"Cell contrast/4 of demo has 1 images .* others have 2"):
+    message = r"Cell contrast/4 of demo has 1 images .* others have 2: .* '1' is missing"
+    with pytest.raises(InputError, match=message):
         build(config(root, tmp_path, **changes)).test()
 
 
-@pytest.mark.parametrize(
-    "path, cell",
-    [
-        ("data/fog/3/a.png", Cell("fog", 3)),
-        ("data/fog/3/city/b.png", Cell("fog", 3)),
-        ("data/clean/fog/3/c.png", Cell("clean", 0)),
-        ("data/../data/snow/1/d.png", Cell("snow", 1)),
-    ],
-)
-def test_cells_of_paths(path: str, cell: Cell) -> None:
-    assert cell_of_path(path, "data") == cell
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["data/smog/3/a.png", "data/fog/6/a.png", "data/fog/0/a.png", "data/fog/a.png", "fog/3/a.png"],
-)
-def test_paths_in_no_cell_are_refused(path: str) -> None:
-    with pytest.raises(InputError, match=f"Cannot tell the corruption of '{path}'"):
-        cell_of_path(path, "data")
+def test_augmented_predictions_have_no_calibration_error(stored: Path, tmp_path: Path) -> None:
+    """MMSegmentation leaves the last augmentation's logits beside the merged prediction."""
+    flips = [[dict(type="RandomFlip", prob=p, direction="horizontal") for p in (0.0, 1.0)]]
+    tail = [[dict(type="LoadAnnotations")], [dict(type="PackSegInputs")]]
+    metric = dict(
+        type="CorruptionErrorMetric", protocol="demo", root=str(stored / "img"),
+        out_file=str(tmp_path / "tta.json"), _delete_=True,
+    )  # fmt: skip
+    changes = {"test_cfg": dict(type="TestLoop", _delete_=True), "test_evaluator": metric}
+    cfg = config(stored, tmp_path, **changes)
+    cfg.test_dataloader.dataset.pipeline = [
+        dict(type="LoadImageFromFile"),
+        dict(type="TestTimeAug", transforms=flips + tail),
+    ]
+    cfg.model = dict(type="SegTTAModel", module=cfg.model)
+    build(cfg).test()
+    record = read_record(tmp_path / "tta.json")
+    assert record["summary"]["ECE"] is None
+    assert "ECE left out: the predictions came without logits." in record["notes"]
+    assert record["summary"]["mean"] > 50
 
 
 def test_bad_arguments_are_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Unknown protocol"):
         CorruptionErrorMetric("none", "data")
-    with pytest.raises(InputError, match="Cannot read the baseline"):
+    with pytest.raises(InputError, match="neither a file nor a published baseline"):
         CorruptionErrorMetric("demo", "data", baseline=str(tmp_path / "none.json"))
     with pytest.raises(InputError, match="it is a folder"):
         CorruptionErrorMetric("demo", "data", out_file=str(tmp_path))

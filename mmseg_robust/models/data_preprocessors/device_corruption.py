@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_rank
-from mmengine.logging import MessageHub
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
@@ -17,6 +16,7 @@ from mmseg_robust.corruptions.names import MAX_SEVERITY
 from mmseg_robust.corruptions.protocols import CLEAN
 from mmseg_robust.corruptions.random import hash_parts
 from mmseg_robust.errors import InputError
+from mmseg_robust.models.training_iteration import training_iteration
 
 CHANNEL_ORDERS = ("bgr", "rgb")
 
@@ -81,9 +81,8 @@ class DeviceCorruption:
 
     def _keys(self, count: int) -> list[int]:
         """One number an image, which its cell and its pixels depend on."""
-        hub = MessageHub.get_current_instance()
-        in_run = hub.get_info("loop_stage") is not None
-        iteration = hub.get_info("iter") if in_run else self._calls
+        in_run = training_iteration()
+        iteration = self._calls if in_run is None else in_run
         self._calls += 1
         rank = get_rank()
         return [hash_parts(self.seed, rank, iteration, place) for place in range(count)]

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.dist import get_rank
-from mmengine.logging import MessageHub, MMLogger, print_log
+from mmengine.logging import MMLogger, print_log
 
 from mmseg_robust.errors import InputError
 from mmseg_robust.models.feature_augmentation.cwfa import CWFA, NOT_MEASURED
 from mmseg_robust.models.feature_augmentation.schedule import ActiveWindow, Iterations, Moment
+from mmseg_robust.models.training_iteration import training_iteration, training_length
 
 
 class TrainingPasses:
@@ -53,11 +54,10 @@ class TrainingPasses:
         """
         if self._count == 1:
             log_norms(self.cwfa, self.names, "current")
-        hub = MessageHub.get_current_instance()
-        in_run = hub.get_info("loop_stage") is not None
-        iteration = hub.get_info("iter") if in_run else self._count
+        in_run = training_iteration()
+        iteration = self._count if in_run is None else in_run
         if self._active is None:
-            self._active = resolve(self.window, hub.get_info("max_iters") if in_run else None)
+            self._active = resolve(self.window, training_length())
         active = self._active.contain(iteration)
         self.cwfa.advance(iteration, get_rank(), active, device, measure=self._count == 0)
         self._count += 1

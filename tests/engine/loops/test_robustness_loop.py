@@ -92,17 +92,23 @@ def test_the_record(measured: tuple) -> None:
     assert "robustness/mCE" not in metrics
 
 
-@pytest.mark.parametrize("batch_size, workers", [(3, 0), (2, 2)])
-def test_batches_and_workers_change_nothing(
-    scenes: Path, tmp_path: Path, measured: tuple, batch_size: int, workers: int
+@pytest.mark.parametrize(
+    "size, workers, pixels", [(3, 0, "device"), (5, 2, "device"), (8, 2, "host"), (100, 0, "host")]
+)
+def test_batches_workers_and_the_place_change_nothing(
+    scenes: Path, tmp_path: Path, measured: tuple, size: int, workers: int, pixels: str
 ) -> None:
     changes = {
-        "test_dataloader.batch_size": batch_size,
+        "test_cfg.cells_per_batch": size,
+        "test_cfg.pixels": pixels,
         "test_dataloader.num_workers": workers,
+        "test_dataloader.batch_size": 2,
+        "test_dataloader.drop_last": True,
     }
-    runner = build(config(scenes, tmp_path, **changes))
-    assert runner.test() == measured[0]
-    assert runner.test() == measured[0]  # a second run starts from zero
+    metrics, record = run(scenes, tmp_path, **changes)
+    assert metrics == measured[0]
+    assert scores(record) == scores(measured[1])
+    assert record["run"]["pixels"] == pixels
 
 
 def test_the_seed_matters(scenes: Path, tmp_path: Path, measured: tuple) -> None:
@@ -196,10 +202,11 @@ def test_pictures_and_label_maps_are_kept_by_cell(scenes: Path, tmp_path: Path) 
     maps = {str(path.relative_to(tmp_path / "maps")) for path in (tmp_path / "maps").rglob("*.png")}
     passes = get_protocol("demo").passes
     assert maps == {f"{cell}/{index}.png" for cell in passes for index in range(5)}
-    pictures = {path.name: path for path in Path(runner.log_dir).rglob("*test_*.png")}
-    assert len(pictures) == 5 * 13
+    folder = next(Path(runner.log_dir).rglob("vis_image"))
+    pictures = {str(path.relative_to(folder)) for path in folder.rglob("*.png")}
+    assert pictures == {f"{cell}/test_{index}.png_0.png" for cell in passes for index in range(5)}
     # Left half: the labels over the image the model saw, here fully transparent.
-    drawn = np.asarray(Image.open(pictures["impulse_noise_4_test_2.png_0.png"]))[:48, :64]
+    drawn = np.asarray(Image.open(folder / "impulse_noise/4/test_2.png_0.png"))[:48, :64]
     seen = corrupt_array(scene(2)[0], "impulse_noise", 4, image_seed(0, "2.png"))
     assert np.abs(drawn.astype(int) - seen)[8:-8, 8:-8].mean() < 3
 
@@ -209,7 +216,7 @@ def test_progress_and_table_are_logged(scenes: Path, tmp_path: Path) -> None:
     runner = build(config(scenes, tmp_path, **changes))
     runner.test()
     log = next(Path(runner.log_dir).glob("*.log")).read_text()
-    assert "Epoch(test) [60/65]" in log
+    assert "Epoch(test) [10/15]" in log
     assert "| [weather]" in log
     assert "demo (version 1), 5 images: clean" in log
     assert (Path(runner.log_dir) / "robustness.json").is_file()
@@ -242,7 +249,10 @@ BAD = [
     ({"test_cfg.protocol": "cityscape-c"}, "Did you mean 'cityscapes-c'"),
     ({"test_cfg.protocol": "imagenet-c"}, "after resize and crop"),
     ({"test_cfg.backend": "gpu"}, "Unknown backend 'gpu'. Known: engine, imagecorruptions"),
-    ({"test_cfg.baseline": "/no/where.json"}, "Cannot read the baseline '/no/where.json'"),
+    (
+        {"test_cfg.baseline": "/no/where.json"},
+        "'/no/where.json' is neither a file nor a published baseline",
+    ),
     ({"test_cfg.out_file": "/proc/none/o.json"}, "Cannot write '/proc/none/o.json'"),
     ({"test_evaluator.format_only": True, "test_evaluator.output_dir": "/tmp"}, "format_only"),
     ({"test_dataloader.dataset.metainfo": dict(_delete_=True)}, "names no classes"),
@@ -254,7 +264,9 @@ BAD = [
         {"test_dataloader.dataset.pipeline": [pipeline()[i] for i in (0, 2, 1, 3)]},
         "put LoadAnnotations after Resize",
     ),
-    ({"test_dataloader.drop_last": True, "test_dataloader.batch_size": 2}, "drop_last"),
+    ({"test_cfg.cells_per_batch": 0}, "an integer from 1, got 0"),
+    ({"test_cfg.pixels": "gpu"}, "one of device, host, got 'gpu'"),
+    ({"test_cfg.store": "/proc/none/store"}, "Cannot write the store '/proc/none/store'"),
 ]
 
 
@@ -308,3 +320,172 @@ def test_a_small_image_in_a_worker_is_named_in_one_line(tmp_path: Path) -> None:
         "2.png: An image to corrupt must be at least 32 pixels high and wide, got 20 x 64."
     )
     assert "\n" not in str(caught.value)
+
+
+def resizing(**kinds: Any) -> dict[str, Any]:
+    """Changes that put other transforms in the place of the pipeline's resize."""
+    transforms = pipeline()
+    transforms[1:2] = kinds["transforms"]
+    return {"test_dataloader.dataset.pipeline": transforms}
+
+
+@pytest.mark.parametrize("scale", [(80, 60), (200, 30), (64, 48), (31, 500)])
+def test_the_device_resizes_as_the_pipeline_does(
+    scenes: Path, tmp_path: Path, scale: tuple[int, int]
+) -> None:
+    changes = resizing(transforms=[dict(type="Resize", scale=scale, keep_ratio=True)])
+    on_device, host = (
+        run(scenes, tmp_path / place, **{"test_cfg.pixels": place, **changes})
+        for place in ("device", "host")
+    )
+    assert on_device[0] == host[0]
+    assert scores(on_device[1]) == scores(host[1])
+
+
+def test_an_unknown_transform_goes_to_the_host(
+    scenes: Path, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    changes = resizing(transforms=[dict(type="ResizeShortestEdge", scale=40, max_size=90)])
+    _, record = run(scenes, tmp_path, experiment_name="unknown", **changes)
+    assert record["run"]["pixels"] == "host"
+    assert "has ResizeShortestEdge, which the device path does not know" in capfd.readouterr().out
+
+
+def test_a_transform_that_lies_is_found(scenes: Path, tmp_path: Path, monkeypatch) -> None:
+    """One of a known name that does something else to the pixels."""
+    from mmcv.transforms import Resize
+
+    plain = Resize._resize_img
+
+    def darker(self: Resize, results: dict) -> None:
+        plain(self, results)
+        results["img"] = results["img"] // 2
+
+    monkeypatch.setattr(Resize, "_resize_img", darker)
+    with pytest.raises(InputError, match=r"set test_cfg\.pixels='host'"):
+        run(scenes, tmp_path)
+
+
+def test_slide_mode_and_multi_scale_flip_tests(scenes: Path, tmp_path: Path) -> None:
+    cfg = config(scenes, tmp_path)
+    cfg.model.test_cfg = dict(mode="slide", crop_size=(32, 32), stride=(20, 20))
+    scales = [[dict(type="Resize", scale_factor=s, keep_ratio=True) for s in (0.5, 1.25)]]
+    flips = [[dict(type="RandomFlip", prob=p, direction="horizontal") for p in (0.0, 1.0)]]
+    tail = [[dict(type="LoadAnnotations")], [dict(type="PackSegInputs")]]
+    cfg.test_dataloader.dataset.pipeline = [
+        dict(type="LoadImageFromFile"),
+        dict(type="TestTimeAug", transforms=scales + flips + tail),
+    ]
+    cfg.model = dict(type="SegTTAModel", module=cfg.model)
+    results = []
+    for place in ("device", "host"):
+        cfg.test_cfg.update(pixels=place, out_file=str(tmp_path / f"{place}.json"))
+        metrics = build(cfg).test()
+        record = json.loads((tmp_path / f"{place}.json").read_text())
+        assert record["run"]["pixels"] == place
+        results.append((metrics, scores(record)))
+    assert results[0] == results[1]
+
+
+def test_a_finished_run_is_not_tested_again(scenes: Path, tmp_path: Path, measured: tuple) -> None:
+    changes = {"test_cfg.store": str(tmp_path / "store")}
+    first = run(scenes, tmp_path, **changes)
+    assert first[0] == measured[0]
+    runner = build(config(scenes, tmp_path, **changes))
+    tested = []
+    test_step = runner.model.test_step
+    runner.model.test_step = lambda data: tested.append(len(data["inputs"])) or test_step(data)
+    assert runner.test() == measured[0]
+    assert tested == [1] * 5  # the pictures of the page
+    (tmp_path / "store" / "000003.npz").write_bytes(b"damaged")
+    again = run(scenes, tmp_path, **changes)
+    assert again[0] == measured[0]
+    assert scores(again[1]) == scores(measured[1])
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"test_cfg.seed": 1}, "seed: 0 there, 1 here"),
+        ({"test_cfg.cells_per_batch": 4}, "cells_per_batch: 8 there, 4 here"),
+        ({"test_cfg.fp16": True}, "precision"),
+        ({"test_dataloader.dataset.indices": 3}, "images"),
+        ({"model.test_cfg.mode": "slide", "model.test_cfg.crop_size": (48, 48)}, "config"),
+    ],
+)
+def test_a_store_of_another_run_is_refused(
+    scenes: Path, tmp_path: Path, changes: dict, named: str
+) -> None:
+    store = {"test_cfg.store": str(tmp_path / "store"), "test_dataloader.dataset.indices": 2}
+    run(scenes, tmp_path, **store)
+    with pytest.raises(InputError, match=f"belongs to another run: .*{named}"):
+        run(scenes, tmp_path, **{**store, **changes})
+
+
+def test_other_weights_are_another_run(scenes: Path, tmp_path: Path) -> None:
+    store = {"test_cfg.store": str(tmp_path / "store"), "test_dataloader.dataset.indices": 2}
+    run(scenes, tmp_path, **store)
+    runner = build(config(scenes, tmp_path, **store))
+    with torch.no_grad():
+        runner.model.decode_head.conv_seg.bias[0] += 1e-3
+    with pytest.raises(InputError, match="weights"):
+        runner.test()
+
+
+def test_a_killed_run_goes_on(scenes: Path, tmp_path: Path, measured: tuple) -> None:
+    """SIGKILL after the third image, then the same command."""
+    store, out_file = tmp_path / "store", tmp_path / "out.json"
+    changes = {"test_cfg.store": str(store), "test_cfg.out_file": str(out_file)}
+    config(scenes, tmp_path, **changes).dump(tmp_path / "killed.py")
+    script = Path(__file__).parents[2] / "colour_runs.py"
+    command = [sys.executable, str(script), str(tmp_path / "killed.py")]
+    die = {**environment(), "DIE_AFTER_STORED": "3"}
+    killed = subprocess.run(command, env=die, capture_output=True, text=True, timeout=200)
+    assert killed.returncode == -9, killed.stderr[-3000:]
+    assert len(list(store.glob("*.npz"))) == 3
+    assert not out_file.exists()
+    (store / "abandoned.part").write_bytes(b"x")
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert scores(json.loads(out_file.read_text())) == scores(measured[1])
+    assert not list(store.glob("*.part"))
+
+
+def test_the_report(scenes: Path, tmp_path: Path) -> None:
+    runner = build(config(scenes, tmp_path, **{"test_cfg.out_file": str(tmp_path / "o.json")}))
+    runner.test()
+    folder = Path(runner.log_dir)
+    page = (folder / "robustness.html").read_text()
+    # Six at most; picture, ground truth and prediction each.
+    assert page.count("data:image/") == 3 * 5
+    assert (folder / "robustness.csv").read_text().count("\n") >= 1 + 13
+    assert "weather" in (folder / "robustness.md").read_text()
+    for path in (folder / "robustness_images.npz", tmp_path / "o_images.npz"):
+        with np.load(path) as stored:
+            assert stored["areas"].shape == (5, 13, 3, 3)
+            assert stored["names"].tolist() == [str(index) for index in range(5)]
+    record = json.loads((tmp_path / "o.json").read_text())
+    for entry in (record["clean"], *record["cells"]):
+        low, high = entry["mIoU_interval"]
+        assert low <= entry["mIoU"] <= high
+        assert 0 <= entry["ECE"] <= 1
+    assert record["clean"]["flip_rate"] is None
+    assert all(0 < entry["flip_rate"] < 1 for entry in record["cells"])
+
+
+def test_a_published_baseline_by_name(scenes: Path, tmp_path: Path, monkeypatch) -> None:
+    """Of the same protocol, cut down to the demo's corruptions."""
+    from mmseg_robust.evaluation import published
+
+    source = json.loads(published.find_baseline("segformer-b5").read_text())
+    names = get_protocol("demo").corruptions
+    source["protocol"] = {"name": "demo", "version": 1}
+    del source["classes"], source["num_images"]
+    source["corruptions"] = {name: source["corruptions"][name] for name in names}
+    file = tmp_path / "small.json"
+    file.write_text(json.dumps(source))
+    monkeypatch.setattr(published, "published_baselines", lambda: {"small": file})
+    metrics, record = run(scenes, tmp_path, **{"test_cfg.baseline": "small"})
+    assert metrics["robustness/mCE"] == round(record["summary"]["mCE"], 2) > 0
+    page = next(tmp_path.rglob("robustness.html")).read_text()
+    assert "SegFormer-B5" in page or "small" in page

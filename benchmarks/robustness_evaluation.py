@@ -1,0 +1,193 @@
+"""Wall time of a whole robustness evaluation, beside the bare model and beside what users do now.
+
+Three times over the same drawn street scenes, the same SegFormer with random weights, precision and
+test mode:
+
+* ``loop``: ``RobustnessTestLoop`` from the first image read to the report written;
+* ``forward``: the model alone on as many images in memory, upsampling and argmax included, at its
+  best batch size;
+* ``stock``: MMSegmentation's test loop once for every cell, each image corrupted in the data
+  loader's workers by the mended ``imagecorruptions`` with the exact glass blur. Building the model
+  anew for each cell, which users' scripts do, is not counted.
+
+Example:
+    python benchmarks/robustness_evaluation.py --images 8 --workers 4 16 --out evaluation.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import mmseg_robust  # isort: skip  # noqa: F401  (mends what the imports below need)
+import torch
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.runner import Runner
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+from mmseg_robust.corruptions import get_protocol
+from mmseg_robust.datasets.synthetic_streets import draw_scene
+from mmseg_robust.evaluation.provenance import package_versions
+
+CONFIG = "mmseg::segformer/segformer_mit-b{}_8xb1-160k_cityscapes-1024x1024.py"
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Width and height from ``WIDTHxHEIGHT``."""
+    width, height = text.lower().split("x")
+    return int(width), int(height)
+
+
+def write_scenes(root: Path, count: int, size: tuple[int, int]) -> None:
+    """Images and labels as PNG."""
+    for folder in ("img", "ann"):
+        (root / folder).mkdir(parents=True)
+    for index in range(count):
+        image, label = draw_scene(0, index, size)[:2]
+        Image.fromarray(image).save(root / "img" / f"{index}.png")
+        Image.fromarray(label).save(root / "ann" / f"{index}.png")
+
+
+def config(args: argparse.Namespace, root: Path, workers: int) -> Config:
+    """The stock config with another test set."""
+    cfg: Config = get_config(CONFIG.format(args.variant))
+    cfg.model.backbone.init_cfg = None
+    cfg.model.decode_head.norm_cfg = dict(type="BN")
+    cfg.model.test_cfg = dict(mode="whole")
+    cfg.test_dataloader.update(num_workers=workers, persistent_workers=workers > 0)
+    cfg.test_dataloader.dataset.update(
+        data_root=str(root), data_prefix=dict(img_path="img", seg_map_path="ann"),
+        img_suffix=".png", seg_map_suffix=".png",
+    )  # fmt: skip
+    cfg.test_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
+    for name in ("train_cfg", "train_dataloader", "optim_wrapper", "param_scheduler"):
+        cfg[name] = None
+    for name in ("val_cfg", "val_dataloader", "val_evaluator"):
+        cfg[name] = None
+    cfg.work_dir = str(root / "work")
+    cfg.log_level = "WARNING"
+    return cfg
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall time of a call, the device's work included."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def time_loop(args: argparse.Namespace, root: Path) -> dict[str, float]:
+    """The robustness loop; the second of two runs, for the first one compiles kernels."""
+    times = []
+    for turn in range(2):
+        cfg = config(args, root, workers=4)
+        cfg.test_cfg = dict(
+            type="RobustnessTestLoop", protocol=args.protocol,
+            cells_per_batch=args.cells_per_batch, fp16=args.fp16, store=str(root / f"store{turn}"),
+        )  # fmt: skip
+        runner = Runner.from_cfg(cfg)
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        times.append(seconds(runner.test))
+    peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
+    return {"seconds": times[1], "first_run_seconds": times[0], "peak_gib": peak}
+
+
+@torch.no_grad()
+def time_forward(args: argparse.Namespace, root: Path, passes: int) -> dict[str, Any]:
+    """The model alone, for each batch size the median of some calls."""
+    model = Runner.from_cfg({**config(args, root, 0), "test_cfg": dict(type="TestLoop")}).model
+    model.eval()
+    device = next(model.parameters()).device
+    width, height = args.size
+    meta = dict(img_shape=(height, width), ori_shape=(height, width), pad_shape=(height, width))
+    by_batch = {}
+    for batch in args.batches:
+        inputs = torch.randn(batch, 3, height, width, device=device)
+
+        def work(inputs: torch.Tensor = inputs, batch: int = batch) -> None:
+            samples = [SegDataSample(metainfo=dict(meta)) for _ in range(batch)]
+            with torch.autocast(device.type, enabled=args.fp16, dtype=torch.float16):
+                model.predict(inputs, samples)
+
+        work()
+        by_batch[batch] = statistics.median(seconds(work) for _ in range(args.repeats)) / batch
+    best = min(by_batch.values())
+    return {
+        "seconds": best * args.images * passes,
+        "ms_an_image": {str(k): 1000 * v for k, v in by_batch.items()},
+    }
+
+
+def time_stock(args: argparse.Namespace, root: Path, workers: int) -> float:
+    """One stock test a cell."""
+    total = 0.0
+    for cell in get_protocol(args.protocol).passes:
+        cfg = config(args, root, workers)
+        cfg.test_cfg = dict(type="TestLoop", fp16=args.fp16)
+        if cell.severity:
+            corrupt = dict(
+                type="CorruptImage", corruptions=cell.corruption, severities=cell.severity, seed=0,
+                backend="imagecorruptions",
+            )  # fmt: skip
+            transforms = copy.deepcopy(cfg.test_dataloader.dataset.pipeline)
+            cfg.test_dataloader.dataset.pipeline = [transforms[0], corrupt, *transforms[1:]]
+        runner = Runner.from_cfg(cfg)
+        total += seconds(runner.test)
+    return total
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--variant", type=int, default=0, choices=range(6), help="SegFormer B0-B5")
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--size", type=size_of, default=(2048, 1024), metavar="WIDTHxHEIGHT")
+    parser.add_argument("--protocol", default="cityscapes-c")
+    parser.add_argument("--cells-per-batch", type=int, default=8)
+    parser.add_argument("--batches", type=int, nargs="*", default=[1, 2, 4, 8])
+    parser.add_argument("--repeats", type=int, default=10, help="timed calls of the bare model")
+    parser.add_argument("--workers", type=int, nargs="*", default=[4], help="of the stock runs")
+    parser.add_argument("--fp16", action="store_true", help="all three under autocast")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    args = parser.parse_args(arguments)
+    passes = len(get_protocol(args.protocol).passes)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "scenes"
+        write_scenes(root, args.images, args.size)
+        loop = time_loop(args, root)
+        forward = time_forward(args, root, passes)
+        stock = {str(workers): time_stock(args, root, workers) for workers in args.workers}
+    report = {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "settings": {key: value for key, value in vars(args).items() if key != "out"},
+        "passes": passes,
+        "loop": loop,
+        "forward": forward,
+        "stock_seconds_by_workers": stock,
+        "loop_over_forward": loop["seconds"] / forward["seconds"],
+        "times_faster_than_stock": {k: v / loop["seconds"] for k, v in stock.items()},
+        "versions": package_versions(),
+    }
+    print(json.dumps(report, indent=1))
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""Batches of cells for the model: made on the device, or by the pipeline on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from mmseg_robust.corruptions import Protocol, corrupt, image_seed
+from mmseg_robust.engine.loops.pixel_path import CleanCheck, make_item, to_device
+
+
+class CellBatch(NamedTuple):
+    """What the model is given at a time.
+
+    Args:
+        image (int): Index of the image.
+        passes (tuple[int, ...]): Passes of the protocol, one an item.
+        data (dict[str, Any]): A batch as the stock test loop has it.
+    """
+
+    image: int
+    passes: tuple[int, ...]
+    data: dict[str, Any]
+
+
+def plan_passes(protocol: Protocol, image: int, size: int) -> list[tuple[int, ...]]:
+    """Which passes of an image go through the model together.
+
+    The clean one goes alone, as in the stock test. The order of the corruptions is turned by the
+    image's index: with a fixed one, whenever the numbers of batches and of workers share a factor,
+    one worker would get the slow corruptions of every image. Severities stay in order.
+
+    Args:
+        protocol (Protocol): The protocol.
+        image (int): Index of the image.
+        size (int): Largest number of passes in a batch.
+
+    Returns:
+        list[tuple[int, ...]]: Indexes into ``protocol.passes``; it depends on the arguments alone.
+    """
+    names = protocol.corruptions
+    turned = names[image % len(names) :] + names[: image % len(names)]
+    index = {cell: place for place, cell in enumerate(protocol.passes)}
+    order = [index[cell] for name in turned for cell in protocol.cells_of(name)]
+    chunks = [tuple(order[start : start + size]) for start in range(0, len(order), size)]
+    return [(0,), *chunks]
+
+
+class PlannedBatches(Sampler):
+    """A batch sampler that gives what it is told.
+
+    Args:
+        sampler (Any): Not used; MMEngine gives every batch sampler one.
+        batch_size (int): Not used, likewise.
+    """
+
+    def __init__(self, sampler: Any = None, batch_size: int = 1) -> None:
+        self.plan: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.plan)
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+
+class CellBatches:
+    """All batches of some images; stands where a stock test loop has its data loader.
+
+    Args:
+        loader (DataLoader): Over :class:`CleanImages` or :class:`CorruptedDataset`, with
+            :class:`PlannedBatches` and a collate function that leaves the list of items alone.
+        protocol (Protocol): The protocol.
+        size (int): Largest number of passes in a batch.
+        collate (Callable): The stock collate function of the data loader.
+        image (Callable): Image by index of image and cell, at its own resolution: BGR, uint8,
+            shape (H, W, 3), on the host.
+    """
+
+    def __init__(
+        self,
+        loader: DataLoader,
+        protocol: Protocol,
+        size: int,
+        collate: Callable[[list], dict],
+        image: Callable[[int, int], np.ndarray],
+    ) -> None:
+        self.loader = loader
+        self.protocol = protocol
+        self.size = size
+        self.collate = collate
+        self.image = image
+        self._plans: dict[int, list[tuple[int, ...]]] = {}
+
+    @property
+    def dataset(self) -> Any:
+        """The dataset that the images come from."""
+        return self.loader.dataset
+
+    def set_images(self, images: Sequence[int]) -> None:
+        """Tells which images to give, in their order.
+
+        Args:
+            images (Sequence[int]): Indexes of images.
+        """
+        self._plans = {image: plan_passes(self.protocol, image, self.size) for image in images}
+        sampler = self.loader.batch_sampler
+        assert isinstance(sampler, PlannedBatches)
+        sampler.plan = self._loads()
+
+    def __len__(self) -> int:
+        return sum(len(plan) for plan in self._plans.values())
+
+    def one(self, image: int, index: int, device: torch.device) -> dict[str, Any]:
+        """A single pass of an image, made here.
+
+        Args:
+            image (int): Index of the image.
+            index (int): Index of the pass.
+            device (torch.device): Where the model is.
+
+        Returns:
+            dict[str, Any]: A batch as the stock test loop has it.
+        """
+        raise NotImplementedError
+
+    def _loads(self) -> list[list[int]]:
+        """What the data loader loads at a time."""
+        raise NotImplementedError
+
+    def batches(self, device: torch.device) -> Iterator[CellBatch]:
+        """The batches.
+
+        Args:
+            device (torch.device): Where the model is.
+
+        Yields:
+            CellBatch: All batches of an image in a row.
+        """
+        raise NotImplementedError
+
+
+class HostCells(CellBatches):
+    """Every cell goes through the pipeline itself, in the data loader's workers."""
+
+    def one(self, image: int, index: int, device: torch.device) -> dict[str, Any]:
+        """See the base class."""
+        return self.collate([self.dataset[image * len(self.protocol.passes) + index]])
+
+    def _loads(self) -> list[list[int]]:
+        count = len(self.protocol.passes)
+        return [
+            [image * count + index for index in chunk]
+            for image, plan in self._plans.items()
+            for chunk in plan
+        ]
+
+    def batches(self, device: torch.device) -> Iterator[CellBatch]:
+        """See the base class."""
+        chunks = ((image, chunk) for image, plan in self._plans.items() for chunk in plan)
+        for (image, chunk), items in zip(chunks, self.loader):
+            yield CellBatch(image, chunk, self.collate(items))
+
+
+class DeviceCells(CellBatches):
+    """An image is loaded once; its cells are made where the model is.
+
+    Args:
+        loader (DataLoader): See the base class.
+        protocol (Protocol): See the base class.
+        size (int): See the base class.
+        collate (Callable): See the base class.
+        image (Callable): See the base class.
+        seed (int): Seed of the corruptions.
+    """
+
+    def __init__(
+        self,
+        loader: DataLoader,
+        protocol: Protocol,
+        size: int,
+        collate: Callable[[list], dict],
+        image: Callable[[int, int], np.ndarray],
+        seed: int,
+    ) -> None:
+        super().__init__(loader, protocol, size, collate, image)
+        self.seed = seed
+
+    def one(self, image: int, index: int, device: torch.device) -> dict[str, Any]:
+        """See the base class."""
+        loaded = self.dataset[image]
+        item, pixels = to_device(loaded["item"], device), loaded["pixels"].to(device)
+        return self._corrupted(loaded["path"], pixels, item, (index,))
+
+    def _loads(self) -> list[list[int]]:
+        return [[image] for image in self._plans]
+
+    def batches(self, device: torch.device) -> Iterator[CellBatch]:
+        """See the base class.
+
+        Raises:
+            InputError: If the pipeline does something to pixels that the device does not.
+        """
+        check = CleanCheck()
+        for (image, plan), (loaded,) in zip(self._plans.items(), self.loader):
+            item = to_device(loaded["item"], device)
+            pixels = loaded["pixels"].to(device, non_blocking=True)
+            check.add(item, pixels)
+            yield CellBatch(image, (0,), self.collate([item]))
+            for chunk in plan[1:]:
+                yield CellBatch(image, chunk, self._corrupted(loaded["path"], pixels, item, chunk))
+        check.finish()
+
+    def _corrupted(
+        self, path: str, bgr: torch.Tensor, item: dict[str, Any], chunk: tuple[int, ...]
+    ) -> dict[str, Any]:
+        cells = [self.protocol.passes[index] for index in chunk]
+        names, severities = [c.corruption for c in cells], [c.severity for c in cells]
+        seeds = [image_seed(self.seed, path)] * len(chunk)
+        # mmcv's loaders give BGR; the corruptions are defined on RGB.
+        rgb = bgr.flip(0).expand(len(chunk), *bgr.shape)
+        images = corrupt(rgb, names, severities, seeds).flip(1)
+        items = [make_item(item, pixels, index) for pixels, index in zip(images, chunk)]
+        return self.collate(items)

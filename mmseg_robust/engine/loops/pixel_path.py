@@ -1,0 +1,138 @@
+"""Does to pixels on the device what the stock test pipeline does on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmcv.transforms import BaseTransform, RandomFlip, Resize, TestTimeAug
+from mmengine.dataset import Compose
+from torch import Tensor
+
+from mmseg_robust.datasets.clean_images import CELL_KEY
+from mmseg_robust.engine.loops.opencv_resize import opencv_resize
+from mmseg_robust.errors import InputError
+
+_KEEP_PIXELS = ("LoadAnnotations", "PackSegInputs")
+"""Stock transforms that leave the pixels alone."""
+
+_FLIPS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+
+
+def unknown_transforms(tails: Sequence[Compose]) -> list[str]:
+    """Transforms behind the image loader that the device path does not know.
+
+    Args:
+        tails (Sequence[Compose]): Pipelines without their loader.
+
+    Returns:
+        list[str]: Their class names; empty if the device path can be taken.
+    """
+    names = []
+    for tail in tails:
+        for transform in tail.transforms:
+            if isinstance(transform, TestTimeAug):
+                names += unknown_transforms(transform.subroutines)
+            elif not _is_known(transform):
+                names.append(type(transform).__name__)
+    return list(dict.fromkeys(names))
+
+
+def _is_known(transform: BaseTransform) -> bool:
+    # Subclasses may do anything: the class itself is asked for. MMSegmentation's RandomFlip and
+    # mmcv's share what they do to an image.
+    kind = type(transform)
+    if kind.__name__ in _KEEP_PIXELS and kind.__module__.startswith(("mmseg.", "mmcv.")):
+        return True
+    if kind is Resize or (kind.__name__ == "Resize" and kind.__module__.startswith("mmseg.")):
+        return transform.interpolation == "bilinear" and transform.backend == "cv2"
+    return isinstance(transform, RandomFlip) and kind.__module__.startswith(("mmseg.", "mmcv."))
+
+
+def make_item(item: dict[str, Any], pixels: Tensor, cell: int) -> dict[str, Any]:
+    """A pipeline's item with other pixels.
+
+    Args:
+        item (dict[str, Any]): What the pipeline made of the clean image: ``inputs`` and
+            ``data_samples``, each one or, for test-time augmentation, a list.
+        pixels (Tensor): The image at its own size, uint8, shape (3, H, W).
+        cell (int): Index of the cell that the pixels are in.
+
+    Returns:
+        dict[str, Any]: An item of the same form; its samples share the labels.
+    """
+    samples = item["data_samples"]
+    if not isinstance(samples, (list, tuple)):
+        inputs, sample = _one(samples, pixels, cell)
+        return {"inputs": inputs, "data_samples": sample}
+    pairs = [_one(sample, pixels, cell) for sample in samples]
+    return {"inputs": [pair[0] for pair in pairs], "data_samples": [pair[1] for pair in pairs]}
+
+
+def _one(sample: Any, pixels: Tensor, cell: int) -> tuple[Tensor, Any]:
+    inputs = opencv_resize(pixels[None], *sample.img_shape[:2])[0]
+    if sample.metainfo.get("flip"):
+        inputs = inputs.flip(_FLIPS[sample.flip_direction])
+    sample = sample.clone()
+    sample.set_metainfo({CELL_KEY: cell})
+    return inputs, sample
+
+
+class CleanCheck:
+    """Compares the clean pixels of the two ways, without making the host wait for it.
+
+    The transforms are known by name; this shows for every image that they did what is expected.
+    """
+
+    def __init__(self) -> None:
+        self._equal: Tensor | None = None
+
+    def add(self, item: dict[str, Any], pixels: Tensor) -> None:
+        """Compares one image.
+
+        Args:
+            item (dict[str, Any]): What the pipeline made of the clean image, on the device.
+            pixels (Tensor): The clean image at its own size, uint8, shape (3, H, W).
+        """
+        made = make_item(item, pixels, 0)["inputs"]
+        pairs = [(item["inputs"], made)] if isinstance(made, Tensor) else zip(item["inputs"], made)
+        for theirs, ours in pairs:
+            if theirs.shape != ours.shape:
+                self._fail()
+            equal = (theirs == ours).all()
+            self._equal = equal if self._equal is None else self._equal & equal
+
+    def finish(self) -> None:
+        """Waits for the result.
+
+        Raises:
+            InputError: If the ways differ.
+        """
+        if self._equal is not None and not bool(self._equal):
+            self._fail()
+
+    def _fail(self) -> None:
+        raise InputError(
+            "The test pipeline does something to the pixels that the device does not: set "
+            "test_cfg.pixels='host', which takes every cell through the pipeline itself."
+        )
+
+
+def to_device(item: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Moves a pipeline's item, labels included, so that each cell need not.
+
+    Args:
+        item (dict[str, Any]): An item on the host.
+        device (torch.device): Where to.
+
+    Returns:
+        dict[str, Any]: The item there.
+    """
+
+    def move(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [move(part) for part in value]
+        return value.to(device)
+
+    return {key: move(value) for key, value in item.items()}

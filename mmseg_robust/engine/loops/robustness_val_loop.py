@@ -1,0 +1,97 @@
+"""A light robustness measure at each validation of a training run."""
+
+from __future__ import annotations
+
+from mmengine.evaluator import Evaluator
+from mmengine.registry import LOOPS
+from mmengine.runner import Runner
+
+from mmseg_robust.corruptions import CLEAN, Cell
+from mmseg_robust.engine.loops.cells_loop import CellsLoop
+from mmseg_robust.engine.loops.stock_metric import clean_metrics
+from mmseg_robust.errors import InputError, message_of
+from mmseg_robust.evaluation.areas import cell_scores
+from mmseg_robust.evaluation.robustness_metrics import corruption_means, robustness
+
+
+@LOOPS.register_module()
+class RobustnessValLoop(CellsLoop):
+    """Replaces the stock validation loop by one that also sees a few corrupted cells.
+
+    Its metrics go where those of the stock loop go, to the log and the visualizer, and to
+    ``CheckpointHook``, so that ``save_best='robustness/retention'`` or ``'robustness/mean'`` may
+    follow them. MMEngine cannot guess that larger is better there: set ``rule='greater'``.
+
+    Args:
+        runner (Runner): The runner.
+        dataloader (dict): Config of the stock validation dataloader. Its sampler and batch size are
+            replaced.
+        evaluator (Evaluator | dict | list): The stock evaluator, with one ``IoUMetric``.
+        protocol (str): Name of the protocol. Defaults to ``'cityscapes-c-light'``.
+        seed (int): Seed of the corruptions. Defaults to 0.
+        cells_per_batch (int): Largest number of cells that go through the model at a time. Defaults
+            to 8.
+        fp16 (bool): Whether to validate under autocast. Defaults to False.
+
+    Raises:
+        InputError: If a value is wrong, or dataset and evaluator do not fit the loop.
+
+    Example:
+        >>> val_cfg = dict(type='RobustnessValLoop')
+        >>> default_hooks = dict(checkpoint=dict(
+        ...     type='CheckpointHook', save_best='robustness/retention', rule='greater'))
+    """
+
+    stage = "val"
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        evaluator: Evaluator | dict | list,
+        protocol: str = "cityscapes-c-light",
+        seed: int = 0,
+        cells_per_batch: int = 8,
+        fp16: bool = False,
+    ) -> None:
+        super().__init__(
+            runner, dataloader, evaluator, protocol, seed, "engine", cells_per_batch, "device", fp16
+        )
+
+    def run(self) -> dict[str, float]:
+        """Validates.
+
+        Returns:
+            dict[str, float]: The stock metrics on the clean images, and ``robustness/clean``,
+            ``robustness/mean``, ``robustness/retention`` and the mIoU by group, in percent.
+
+        Raises:
+            InputError: If an image or label cannot be measured.
+        """
+        self._call("before_{}")
+        self._call("before_{}_epoch")
+        self.runner.model.eval()
+        sums = self._empty_sums()
+        try:
+            for image, counts in self._tested(range(self.cells.dataset.num_images)):
+                sums.add(image, counts)
+        except InputError as error:
+            raise InputError(message_of(error)) from error
+        joined = self._joined(sums)
+        cells: dict[Cell, float] = {
+            cell: cell_scores(areas).mIoU
+            for cell, areas in zip(self.protocol.passes, joined.total_areas)
+        }
+        means = corruption_means(self.protocol, cells)
+        figures = robustness(self.protocol, cells[CLEAN], means)
+        metrics = clean_metrics(self.metric, joined.areas[:, 0])
+        parts = {
+            "clean": figures.clean,
+            "mean": figures.mean,
+            "retention": figures.retention,
+            **figures.groups,
+        }
+        metrics.update({f"robustness/{name}": round(value, 2) for name, value in parts.items()})
+        self._call("after_{}_epoch", metrics=metrics)
+        self._call("after_{}")
+        return metrics

@@ -1,0 +1,203 @@
+"""Files of a run's results: the record as JSON, and the counts by image as a NumPy archive."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmseg_robust.errors import InputError
+from mmseg_robust.evaluation.image_counts import BINS, RunCounts
+
+SCHEMA = "mmseg_robust.robustness"
+
+SCHEMA_VERSION = 2
+"""Of the records that are written."""
+
+READABLE_VERSIONS = (1, 2)
+
+_PIXELS = ("areas", "confusion", "nan_images", "flips", "confidence")
+
+
+def check_writable(path: str | Path) -> None:
+    """Makes the folder of a file that is to be written after a long run.
+
+    Args:
+        path (str | Path): The file.
+
+    Raises:
+        InputError: If the file cannot be written there.
+    """
+    path = Path(path).absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Cannot write {str(path)!r}: {error}") from error
+    if not os.access(path.parent, os.W_OK) or path.is_dir():
+        raise InputError(f"Cannot write {str(path)!r}: no permission, or it is a folder.")
+
+
+def write_whole(path: str | Path, data: bytes) -> None:
+    """Writes a file so that it is whole or absent, or as it was.
+
+    Args:
+        path (str | Path): File to write; its folder is made.
+        data (bytes): Its content.
+
+    Raises:
+        OSError: If it cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)  # mkstemp makes it private, a result is to be shared
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_record(record: Mapping[str, Any], path: str | Path) -> None:
+    """Writes a record as JSON.
+
+    Args:
+        record (Mapping[str, Any]): A record.
+        path (str | Path): File to write; its folder is made.
+    """
+    write_whole(path, _to_json(record).encode())
+
+
+def _to_json(record: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry and each cell, which a person can read and compare."""
+    lines = []
+    for key, value in _without_nan(record).items():
+        text = json.dumps(value, allow_nan=False)
+        if key == "cells":
+            text = "[\n  " + ",\n  ".join(json.dumps(cell) for cell in value) + "\n ]"
+        lines.append(f" {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def read_record(path: str | Path, called: str = "record") -> dict[str, Any]:
+    """Reads a record of this or an older version.
+
+    Args:
+        path (str | Path): A file written by :func:`write_record`, or a subset of one.
+        called (str): What messages call the file. Defaults to ``'record'``.
+
+    Returns:
+        dict[str, Any]: The record. Version 1 lacks the entries that came with version 2.
+
+    Raises:
+        InputError: If the file is missing, no such record, or of a newer version.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"Cannot read the {called} {str(path)!r}: {error}") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise InputError(
+            f"The {called} {str(path)!r} is no robustness record: give the robustness.json of a "
+            "run."
+        )
+    version = record.get("schema_version", READABLE_VERSIONS[0])
+    if version not in READABLE_VERSIONS:
+        raise InputError(
+            f"The {called} {str(path)!r} has schema version {version!r}, this release reads "
+            f"{' and '.join(map(str, READABLE_VERSIONS))}: update mmseg_robust."
+        )
+    return record
+
+
+def images_path(record_path: str | Path) -> Path:
+    """Where the counts by image of a record lie: ``X_images.npz`` beside ``X.json``.
+
+    Args:
+        record_path (str | Path): File of the record.
+
+    Returns:
+        Path: File of the counts, which need not exist.
+    """
+    record_path = Path(record_path)
+    return record_path.with_name(f"{record_path.stem}_images.npz")
+
+
+def write_counts(counts: RunCounts, path: str | Path) -> None:
+    """Writes the counts of a run, from which every figure can be made again.
+
+    The archive holds the fields of :class:`RunCounts` under their names.
+
+    Args:
+        counts (RunCounts): The counts.
+        path (str | Path): File to write, see :func:`images_path`; its folder is made.
+    """
+    buffer = io.BytesIO()
+    arrays = {name: getattr(counts, name) for name in _PIXELS}
+    np.savez_compressed(buffer, names=np.array(counts.names, dtype=str), **arrays)
+    write_whole(path, buffer.getvalue())
+
+
+def read_counts(path: str | Path) -> RunCounts:
+    """Reads the counts of a run.
+
+    Args:
+        path (str | Path): A file written by :func:`write_counts`.
+
+    Returns:
+        RunCounts: The counts.
+
+    Raises:
+        InputError: If the file is missing, damaged or holds something else.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:  # NumPy alone does not always see a wrong check sum
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} is damaged")
+        with np.load(path, allow_pickle=False) as file:
+            names = tuple(file["names"].tolist())
+            arrays = {name: file[name] for name in _PIXELS}
+        _check_shapes(len(names), arrays)
+    # A damaged archive fails in zipfile, zlib, NumPy or tokenize, with many kinds of exception.
+    except Exception as error:
+        raise InputError(
+            f"Cannot read the counts by image {str(path)!r}: {error}. It must be the file that "
+            "a run wrote beside its robustness.json: copy it again, or run the test again."
+        ) from error
+    return RunCounts(names=names, **arrays)
+
+
+def _check_shapes(num_images: int, arrays: Mapping[str, np.ndarray]) -> None:
+    num_passes, num_classes = arrays["nan_images"].size, arrays["areas"].shape[-1]
+    expected = {
+        "areas": (num_images, num_passes, 3, num_classes),
+        "confusion": (num_passes, num_classes + 1, num_classes + 1),
+        "nan_images": (num_passes,),
+        "flips": (num_images, num_passes, 2),
+        "confidence": (num_passes, 2, BINS),
+    }
+    for name, shape in expected.items():
+        found = arrays[name]
+        if found.shape != shape or not np.issubdtype(found.dtype, np.integer):
+            raise ValueError(f"{name} holds {found.dtype} of shape {found.shape}, not {shape}")

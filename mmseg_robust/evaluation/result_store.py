@@ -1,0 +1,144 @@
+"""Counts of finished images on disk, so that a killed run loses nothing that it had finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmseg_robust.errors import InputError
+from mmseg_robust.evaluation.image_counts import BINS, ImageCounts
+
+IDENTITY = "identity.json"
+
+
+class ResultStore:
+    """A folder with one file an image, and with what decides the numbers in them.
+
+    A file is written whole or not at all, and holds check sums: a damaged one is found, and its
+    image tested again.
+
+    Args:
+        folder (str | Path): The folder; it is made if it is missing.
+        identity (Mapping[str, Any]): What decides the numbers, as JSON can hold it. A folder that
+            was made with another one is refused.
+        num_passes (int): Passes of the protocol.
+
+    Raises:
+        InputError: If the folder belongs to something else or cannot be written.
+    """
+
+    def __init__(self, folder: str | Path, identity: Mapping[str, Any], num_passes: int) -> None:
+        self.folder = Path(folder)
+        self.identity = dict(identity)
+        self.num_passes = num_passes
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._check_identity()
+        except OSError as error:
+            raise InputError(f"Cannot write the store {str(self.folder)!r}: {error}") from error
+
+    def _check_identity(self) -> None:
+        path = self.folder / IDENTITY
+        text = json.dumps(self.identity, indent=1, sort_keys=True) + "\n"
+        if not path.exists():
+            _write_whole(path, text.encode())
+            return
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(
+                f"{str(path)!r} is damaged: {error}. Delete the folder, or name another store."
+            ) from error
+        keys = sorted({*found, *self.identity})
+        differing = [key for key in keys if found.get(key) != self.identity.get(key)]
+        if differing:
+            parts = "; ".join(
+                f"{key}: {found.get(key)!r} there, {self.identity.get(key)!r} here"
+                for key in differing
+            )
+            raise InputError(
+                f"The store {str(self.folder)!r} belongs to another run: {parts}. Delete it, or "
+                "name another with test_cfg.store."
+            )
+
+    def path(self, index: int) -> Path:
+        """File of an image.
+
+        Args:
+            index (int): Place of the image in the dataset.
+
+        Returns:
+            Path: Its file, which need not exist.
+        """
+        return self.folder / f"{index:06d}.npz"
+
+    def write(self, index: int, counts: ImageCounts) -> None:
+        """Stores an image.
+
+        Args:
+            index (int): Place of the image in the dataset.
+            counts (ImageCounts): Its counts.
+
+        Raises:
+            InputError: If the disk is full or cannot be written.
+        """
+        try:
+            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as file:
+                np.savez_compressed(
+                    file, name=counts.name, confusion=counts.confusion, nan=counts.nan,
+                    flips=counts.flips, confidence=counts.confidence.astype(np.int32),
+                )  # fmt: skip
+            os.replace(file.name, self.path(index))
+        except OSError as error:
+            raise InputError(
+                f"Cannot write {str(self.path(index))!r}: {error}. Finished images are safe; make "
+                "room and give the same command again."
+            ) from error
+
+    def read(self, index: int) -> ImageCounts | None:
+        """Counts of an image.
+
+        Args:
+            index (int): Place of the image in the dataset.
+
+        Returns:
+            ImageCounts | None: The counts; None if the image is not finished or its file is
+            damaged.
+        """
+        path = self.path(index)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:  # NumPy does not always compare the check sums
+                    return None
+            with np.load(path, allow_pickle=False) as file:
+                counts = ImageCounts(
+                    name=str(file["name"]),
+                    confusion=file["confusion"],
+                    nan=file["nan"],
+                    flips=file["flips"],
+                    confidence=file["confidence"].astype(np.int64),
+                )
+        except Exception:  # a damaged file may raise anything
+            return None
+        passes = self.num_passes
+        shapes = counts.nan.shape, counts.flips.shape, counts.confidence.shape
+        whole = shapes == ((passes,), (passes, 2), (passes, 2, BINS))
+        return counts if whole and counts.confusion.shape[1:] == (4,) else None
+
+    def sweep(self) -> None:
+        """Removes what killed runs have left half-written. One process at a time may call it."""
+        for part in self.folder.glob("*.part"):
+            part.unlink(missing_ok=True)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+        file.write(data)
+    os.replace(file.name, path)
