@@ -215,7 +215,9 @@ def count_confidence(
         share = logits.reshape(-1)
         confidence = torch.where(prediction == 1, share, 1 - share)
     else:
-        confidence = (logits.amax(0) - logits.logsumexp(0)).exp_()
+        # The predicted class has the largest logit: one over the sum of all, relative to it.
+        largest = logits.flatten(1).gather(0, prediction.clamp(0, len(logits) - 1)[None])
+        confidence = (logits.flatten(1) - largest).exp_().sum(0).reciprocal_()
     fine = (confidence.reshape(-1).nan_to_num_(0.0) * BINS).long().clamp_(0, BINS - 1)
     key = (prediction == label) * BINS + fine
     counted = (label != ignore_index) & (label >= 0) & (label < num_classes)
