@@ -23,7 +23,7 @@ from mmseg.apis import inference_model, init_model
 from mmseg.datasets import CityscapesDataset
 
 from mmseg_robust.corruptions import corrupt_reference, get_protocol, image_seed
-from mmseg_robust.evaluation.report import read_baseline
+from mmseg_robust.evaluation.baseline import read_baseline
 from mmseg_robust.evaluation.robustness_metrics import Robustness, corruption_errors
 
 ROOT = Path(__file__).resolve().parents[1]

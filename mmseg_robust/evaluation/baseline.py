@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Baseline:
         seed (int, optional): Seed of its corruptions. Defaults to None, not known.
         backend (str, optional): Generator of its corruptions. Defaults to None, not known.
         counts_path (Path, optional): File of its counts by image. Defaults to None, there is none.
+        record (dict[str, Any]): All that its record holds. Defaults to nothing.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Baseline:
     seed: int | None = None
     backend: str | None = None
     counts_path: Path | None = None
+    record: dict[str, Any] = field(default_factory=dict)
 
 
 def read_baseline(path: str | Path, protocol: Protocol) -> Baseline:
@@ -78,6 +80,7 @@ def read_baseline(path: str | Path, protocol: Protocol) -> Baseline:
         seed=run.get("seed"),
         backend=run.get("backend"),
         counts_path=counts_path if counts_path.is_file() else None,
+        record=record,
     )
 
 

@@ -22,14 +22,10 @@ from mmseg_robust.evaluation.image_counts import ImageCounts
 from mmseg_robust.evaluation.pass_counts import PassCounter, with_own_logits
 from mmseg_robust.evaluation.provenance import package_versions
 from mmseg_robust.evaluation.record import build_record, flat_metrics
-from mmseg_robust.evaluation.record_files import (
-    check_writable,
-    images_path,
-    write_counts,
-    write_record,
-)
+from mmseg_robust.evaluation.record_files import images_path, write_counts, write_record
 from mmseg_robust.evaluation.stored_counts import cell_of_path, join_stored, name_in_cell
 from mmseg_robust.evaluation.table import log_record
+from mmseg_robust.files import check_writable
 
 
 @METRICS.register_module()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ import numpy as np
 
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.image_counts import BINS, RunCounts
+from mmseg_robust.files import read_archive, write_archive, write_whole
 
 SCHEMA = "mmseg_robust.robustness"
 
@@ -25,47 +22,6 @@ SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, 2)
 
 _PIXELS = ("areas", "confusion", "nan_images", "flips", "confidence")
-
-
-def check_writable(path: str | Path) -> None:
-    """Makes the folder of a file that is to be written after a long run.
-
-    Args:
-        path (str | Path): The file.
-
-    Raises:
-        InputError: If the file cannot be written there.
-    """
-    path = Path(path).absolute()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"Cannot write {str(path)!r}: {error}") from error
-    if not os.access(path.parent, os.W_OK) or path.is_dir():
-        raise InputError(f"Cannot write {str(path)!r}: no permission, or it is a folder.")
-
-
-def write_whole(path: str | Path, data: bytes) -> None:
-    """Writes a file so that it is whole or absent, or as it was.
-
-    Args:
-        path (str | Path): File to write; its folder is made.
-        data (bytes): Its content.
-
-    Raises:
-        OSError: If it cannot be written; nothing is left behind.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp makes it private, a result is to be shared
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def write_record(record: Mapping[str, Any], path: str | Path) -> None:
@@ -152,10 +108,8 @@ def write_counts(counts: RunCounts, path: str | Path) -> None:
         counts (RunCounts): The counts.
         path (str | Path): File to write, see :func:`images_path`; its folder is made.
     """
-    buffer = io.BytesIO()
     arrays = {name: getattr(counts, name) for name in _PIXELS}
-    np.savez_compressed(buffer, names=np.array(counts.names, dtype=str), **arrays)
-    write_whole(path, buffer.getvalue())
+    write_archive(path, names=np.array(counts.names, dtype=str), **arrays)
 
 
 def read_counts(path: str | Path) -> RunCounts:
@@ -171,16 +125,11 @@ def read_counts(path: str | Path) -> RunCounts:
         InputError: If the file is missing, damaged or holds something else.
     """
     try:
-        with zipfile.ZipFile(path) as archive:  # NumPy alone does not always see a wrong check sum
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"{damaged} is damaged")
-        with np.load(path, allow_pickle=False) as file:
-            names = tuple(file["names"].tolist())
-            arrays = {name: file[name] for name in _PIXELS}
+        stored = read_archive(path)
+        names = tuple(stored["names"].tolist())
+        arrays = {name: stored[name] for name in _PIXELS}
         _check_shapes(len(names), arrays)
-    # A damaged archive fails in zipfile, zlib, NumPy or tokenize, with many kinds of exception.
-    except Exception as error:
+    except Exception as error:  # see read_archive
         raise InputError(
             f"Cannot read the counts by image {str(path)!r}: {error}. It must be the file that "
             "a run wrote beside its robustness.json: copy it again, or run the test again."

@@ -7,29 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_robust.corruptions import Protocol
-from mmseg_robust.evaluation.baseline import Baseline, read_baseline
 from mmseg_robust.evaluation.export import to_csv, to_markdown
 from mmseg_robust.evaluation.image_counts import RunCounts
-from mmseg_robust.evaluation.record import build_record, flat_metrics
-from mmseg_robust.evaluation.record_files import (
-    SCHEMA,
-    check_writable,
-    images_path,
-    write_counts,
-    write_record,
-    write_whole,
-)
-
-__all__ = [
-    "SCHEMA",
-    "Baseline",
-    "build_record",
-    "check_writable",
-    "flat_metrics",
-    "read_baseline",
-    "write_record",
-    "write_report",
-]
+from mmseg_robust.evaluation.record_files import images_path, write_counts, write_record
+from mmseg_robust.files import write_whole
 
 RECORD = "robustness.json"
 

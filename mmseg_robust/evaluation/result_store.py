@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import numpy as np
 
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.image_counts import BINS, ImageCounts
+from mmseg_robust.files import read_archive, write_archive, write_whole
 
 IDENTITY = "identity.json"
 
@@ -48,7 +46,7 @@ class ResultStore:
         path = self.folder / IDENTITY
         text = json.dumps(self.identity, indent=1, sort_keys=True) + "\n"
         if not path.exists():
-            _write_whole(path, text.encode())
+            write_whole(path, text.encode())
             return
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -90,12 +88,10 @@ class ResultStore:
             InputError: If the disk is full or cannot be written.
         """
         try:
-            with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as file:
-                np.savez_compressed(
-                    file, name=counts.name, confusion=counts.confusion, nan=counts.nan,
-                    flips=counts.flips, confidence=counts.confidence.astype(np.int32),
-                )  # fmt: skip
-            os.replace(file.name, self.path(index))
+            write_archive(
+                self.path(index), name=np.array(counts.name), confusion=counts.confusion,
+                nan=counts.nan, flips=counts.flips, confidence=counts.confidence.astype(np.int32),
+            )  # fmt: skip
         except OSError as error:
             raise InputError(
                 f"Cannot write {str(self.path(index))!r}: {error}. Finished images are safe; make "
@@ -112,33 +108,18 @@ class ResultStore:
             ImageCounts | None: The counts; None if the image is not finished or its file is
             damaged.
         """
-        path = self.path(index)
         try:
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip() is not None:  # NumPy does not always compare the check sums
-                    return None
-            with np.load(path, allow_pickle=False) as file:
-                counts = ImageCounts(
-                    name=str(file["name"]),
-                    confusion=file["confusion"],
-                    nan=file["nan"],
-                    flips=file["flips"],
-                    confidence=file["confidence"].astype(np.int64),
-                )
-        except Exception:  # a damaged file may raise anything
+            stored = read_archive(self.path(index))
+            counts = ImageCounts(
+                name=str(stored["name"]),
+                confusion=stored["confusion"],
+                nan=stored["nan"],
+                flips=stored["flips"],
+                confidence=stored["confidence"].astype(np.int64),
+            )
+        except Exception:  # see read_archive
             return None
         passes = self.num_passes
         shapes = counts.nan.shape, counts.flips.shape, counts.confidence.shape
         whole = shapes == ((passes,), (passes, 2), (passes, 2, BINS))
         return counts if whole and counts.confusion.shape[1:] == (4,) else None
-
-    def sweep(self) -> None:
-        """Removes what killed runs have left half-written. One process at a time may call it."""
-        for part in self.folder.glob("*.part"):
-            part.unlink(missing_ok=True)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-        file.write(data)
-    os.replace(file.name, path)

@@ -17,7 +17,6 @@ from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.image_counts import RunCounts
 from mmseg_robust.evaluation.record_files import (
     SCHEMA,
-    check_writable,
     images_path,
     read_counts,
     read_record,
@@ -71,16 +70,6 @@ def test_a_newer_version_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({"schema": SCHEMA, "schema_version": 3}))
     with pytest.raises(InputError, match="schema version 3, this release reads 1 and 2: update"):
         read_record(path)
-
-
-def test_check_writable(tmp_path: Path) -> None:
-    check_writable(tmp_path / "new" / "o.json")
-    assert (tmp_path / "new").is_dir()
-    with pytest.raises(InputError, match="it is a folder"):
-        check_writable(tmp_path)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="Cannot write"):
-        check_writable(tmp_path / "file" / "o.json")
 
 
 def test_counts_survive_their_file(tmp_path: Path) -> None:

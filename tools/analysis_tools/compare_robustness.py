@@ -28,7 +28,6 @@ from prettytable import PrettyTable
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.finished_runs import Run, partial_differences, read_runs
 from mmseg_robust.evaluation.page import write_page
-from mmseg_robust.evaluation.record_files import check_writable, write_whole
 from mmseg_robust.evaluation.side_by_side import (
     RANKINGS,
     Differences,
@@ -38,6 +37,7 @@ from mmseg_robust.evaluation.side_by_side import (
     ranked,
     record_against,
 )
+from mmseg_robust.files import check_writable, write_whole
 
 COLOURS = ("#0a66c2", "#c8500a", "#0b8a5f", "#a4449a", "#8a6d00", "#8a949e", "#50b4d8", "#d94f70")
 FORMATS = (".md", ".csv")

@@ -23,7 +23,7 @@ from mmseg_robust.corruptions.backends import BACKENDS, Backend
 from mmseg_robust.corruptions.checks import check_name
 from mmseg_robust.corruptions.names import MAX_SEVERITY
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.report import check_writable
+from mmseg_robust.files import check_writable
 
 TILE_WIDTH = 256  # widest tile where no scale is given
 GAP = 4

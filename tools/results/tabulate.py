@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from mmseg_robust.corruptions.protocols import get_protocol
-from mmseg_robust.evaluation.report import read_baseline
+from mmseg_robust.evaluation.baseline import read_baseline
 from mmseg_robust.evaluation.robustness_metrics import Robustness, corruption_errors
 
 Runs = dict[str, dict[int, Robustness]]

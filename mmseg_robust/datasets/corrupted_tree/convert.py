@@ -20,7 +20,6 @@ from mmseg_robust.datasets.corrupted_tree.records import (
     Records,
     locked,
     read_records,
-    sweep,
     write_manifest,
 )
 from mmseg_robust.datasets.corrupted_tree.sources import Source, list_sources
@@ -28,6 +27,7 @@ from mmseg_robust.datasets.corrupted_tree.space import check_space, estimate_byt
 from mmseg_robust.datasets.corrupted_tree.team import Team
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.provenance import package_versions
+from mmseg_robust.files import sweep
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from mmseg_robust.corruptions import CLEAN, Cell, corrupt, image_seed
 from mmseg_robust.corruptions.backends import get_backend
-from mmseg_robust.datasets.corrupted_tree.records import Journal, Recipe, write_whole
+from mmseg_robust.datasets.corrupted_tree.records import Journal, Recipe
 from mmseg_robust.datasets.corrupted_tree.sources import read_image
 from mmseg_robust.errors import InputError
+from mmseg_robust.files import write_whole
 
 
 class Job(NamedTuple):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmseg_robust.errors import InputError
+from mmseg_robust.files import write_whole
 
 MANIFEST = "manifest.json"
 JOURNAL = "progress.jsonl"
-PART = ".part"
-"""End of the name of a file that is being written."""
 
 SCHEMA = "mmseg_robust.corrupted_tree"
 SCHEMA_VERSION = 1
@@ -189,37 +188,6 @@ def write_manifest(out: Path, records: Records, facts: dict[str, Any]) -> None:
     }
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
     (out / JOURNAL).unlink(missing_ok=True)
-
-
-def write_whole(path: Path, data: bytes, before: Callable[[], None] = lambda: None) -> None:
-    """Writes a file so that it is whole or absent, whatever happens.
-
-    Args:
-        path (Path): The file.
-        data (bytes): Its content.
-        before (Callable): Called when all is written, before the file appears.
-
-    Raises:
-        OSError: If it cannot be written; nothing is left behind.
-    """
-    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
-    try:
-        part.write_bytes(data)
-        before()
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def sweep(out: Path) -> None:
-    """Removes what a killed process left half-written.
-
-    Args:
-        out (Path): The tree.
-    """
-    for part in out.rglob(f"*{PART}"):
-        part.unlink()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from mmseg_robust.corruptions import get_protocol
 from mmseg_robust.corruptions.backends import get_backend
 from mmseg_robust.engine.loops.cell_batches import CellBatch
 from mmseg_robust.engine.loops.cell_loading import build_cells
+from mmseg_robust.engine.loops.run_identity import model_device
 from mmseg_robust.engine.loops.stock_metric import find_iou_metric, save_label_map
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.comparison import dataset_classes
@@ -85,7 +86,7 @@ class CellsLoop(BaseLoop):
     def _tested(self, images: Sequence[int]) -> Iterator[tuple[int, ImageCounts]]:
         """Counts of this rank's share of some images, in their order."""
         self.cells.set_images(images[get_rank() :: get_world_size()])
-        device = next(iter(self.runner.model.state_dict().values())).device
+        device = model_device(self.runner.model)
         # One image late, so that the host need not wait for the device.
         late: tuple[int, PendingCounts] | None = None
         counter: PassCounter | None = None

@@ -6,10 +6,7 @@ import os
 from datetime import datetime, timezone
 from typing import Any
 
-from mmengine.dist import (
-    broadcast_object_list,
-    is_main_process,
-)
+from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.evaluator import Evaluator
 from mmengine.logging import print_log
 from mmengine.registry import LOOPS
@@ -19,31 +16,20 @@ from mmseg_robust.corruptions import get_protocol
 from mmseg_robust.engine.loops.cell_drawing import drawing_by_cell, is_drawing
 from mmseg_robust.engine.loops.cells_loop import CellsLoop
 from mmseg_robust.engine.loops.run_identity import default_folder, run_identity
-from mmseg_robust.engine.loops.stock_metric import (
-    clean_metrics,
-)
+from mmseg_robust.engine.loops.stock_metric import clean_metrics
 from mmseg_robust.engine.loops.worst_images import picture_worst
 from mmseg_robust.errors import InputError, message_of
-from mmseg_robust.evaluation.comparison import (
-    check_classes,
-    warn_of_differences,
-)
+from mmseg_robust.evaluation.baseline import read_baseline
+from mmseg_robust.evaluation.comparison import check_classes, warn_of_differences
 from mmseg_robust.evaluation.image_counts import CountSums, RunCounts
 from mmseg_robust.evaluation.page import write_page
 from mmseg_robust.evaluation.provenance import package_versions
-from mmseg_robust.evaluation.published import find_baseline
-from mmseg_robust.evaluation.record_files import images_path, read_record, write_counts
-from mmseg_robust.evaluation.report import (
-    Baseline,
-    build_record,
-    check_writable,
-    flat_metrics,
-    read_baseline,
-    write_record,
-    write_report,
-)
+from mmseg_robust.evaluation.record import build_record, flat_metrics
+from mmseg_robust.evaluation.record_files import images_path, write_counts, write_record
+from mmseg_robust.evaluation.report import write_report
 from mmseg_robust.evaluation.result_store import ResultStore
 from mmseg_robust.evaluation.table import log_record
+from mmseg_robust.files import check_writable, sweep
 
 
 @LOOPS.register_module()
@@ -110,10 +96,9 @@ class RobustnessTestLoop(CellsLoop):
         out_file: str | None = None,
         fp16: bool = False,
     ) -> None:
-        if baseline is not None:
-            self.baseline: Baseline | None = read_baseline(baseline, get_protocol(protocol))
-        else:
-            self.baseline = None
+        self.baseline = (
+            None if baseline is None else read_baseline(baseline, get_protocol(protocol))
+        )
         if out_file is not None:
             check_writable(out_file)
         super().__init__(
@@ -133,7 +118,7 @@ class RobustnessTestLoop(CellsLoop):
 
         Returns:
             dict[str, float]: The stock metrics on the clean images, then those of
-            :func:`mmseg_robust.evaluation.report.flat_metrics`.
+            :func:`mmseg_robust.evaluation.record.flat_metrics`.
 
         Raises:
             InputError: If an image or label cannot be measured.
@@ -155,6 +140,7 @@ class RobustnessTestLoop(CellsLoop):
     def _measure(self) -> RunCounts:
         """Counts of all images: from the store what is there, the others tested."""
         store, sums = self._open_store(), self._empty_sums()
+        barrier()  # before one of them sweeps, all have the store
         missing = self._take_finished(store, sums)
         with drawing_by_cell(self.runner.visualizer, self.protocol, self.cells.image):
             for image, counts in self._tested(missing):
@@ -176,7 +162,7 @@ class RobustnessTestLoop(CellsLoop):
         missing = list(range(len(sums.areas)))
         # Label maps and pictures are not in the store: with them every image is tested.
         if is_main_process() and not (self.metric.output_dir or is_drawing(self.runner)):
-            store.sweep()
+            sweep(store.folder)
             finished = []
             for image in missing:
                 counts = store.read(image)
@@ -219,11 +205,6 @@ class RobustnessTestLoop(CellsLoop):
             "versions": package_versions(),
         }
 
-    def _baseline_record(self) -> dict[str, Any] | None:
-        if self.baseline is None:
-            return None
-        return read_record(find_baseline(self.baseline.path), "baseline")
-
     def _write(self, record: dict[str, Any], counts: RunCounts) -> None:
         """Writes the report's files."""
         folder = self.runner.log_dir
@@ -231,7 +212,7 @@ class RobustnessTestLoop(CellsLoop):
         page = os.path.join(folder, "robustness.html")
         palette = self.cells.dataset.metainfo.get("palette")
         worst = picture_worst(self.runner, self.cells, self.protocol, counts, palette)
-        write_page(page, record, self._baseline_record(), worst)
+        write_page(page, record, None if self.baseline is None else self.baseline.record, worst)
         print_log(f"Robustness report written to {page}", self.runner.logger)
         print_log(f"Robustness record written to {paths[0]}", self.runner.logger)
         if self.out_file is not None:

@@ -32,7 +32,7 @@ def run_identity(
     Returns:
         dict[str, Any]: As JSON can hold it.
     """
-    device = next(iter(model.state_dict().values())).device
+    device = model_device(model)
     tested = {
         key: cfg.get(key) for key in ("model", "tta_model", "test_dataloader", "test_evaluator")
     }
@@ -50,6 +50,18 @@ def run_identity(
         "mmseg_robust": mmseg_robust.__version__,
         **settings,
     }
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """Where a model is.
+
+    Args:
+        model (nn.Module): A model with parameters or buffers.
+
+    Returns:
+        torch.device: The device of the first of them.
+    """
+    return next(iter(model.state_dict().values())).device
 
 
 def default_folder(work_dir: str, protocol: Protocol, identity: dict[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,8 @@ from PIL import Image
 
 from mmseg_robust.corruptions import Protocol
 from mmseg_robust.engine.loops.cell_batches import CellBatches
-from mmseg_robust.evaluation.areas import INTERSECT, LABEL, PREDICTION
+from mmseg_robust.engine.loops.run_identity import model_device
+from mmseg_robust.evaluation.areas import iou_by_class, mean_of_present
 from mmseg_robust.evaluation.image_counts import RunCounts
 
 COUNT = 6
@@ -49,11 +49,8 @@ def image_scores(counts: RunCounts) -> np.ndarray:
     Returns:
         np.ndarray: Percent, shape (N, K); NaN for images without labels.
     """
-    areas = counts.areas.astype(np.float64)
-    union = areas[:, :, PREDICTION] + areas[:, :, LABEL] - areas[:, :, INTERSECT]
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a mean of nothing
-        return np.nanmean(100 * areas[:, :, INTERSECT] / union, axis=2)
+    # Image by image: float64 of all would be several times the counts.
+    return np.stack([mean_of_present(iou_by_class(image)) for image in counts.areas])
 
 
 @torch.no_grad()
@@ -72,7 +69,7 @@ def picture_worst(
     Returns:
         list[dict[str, Any]]: As :func:`mmseg_robust.evaluation.page.write_page` takes them.
     """
-    device = next(iter(runner.model.state_dict().values())).device
+    device = model_device(runner.model)
     shown = []
     for image, index, score in worst_cells(counts):
         sample = runner.model.test_step(cells.one(image, index, device))[0]

@@ -16,7 +16,7 @@ from mmseg_robust.evaluation.page.markup import escape
 from mmseg_robust.evaluation.page.pictures import worst_images
 from mmseg_robust.evaluation.page.run_facts import notes, what_was_run
 from mmseg_robust.evaluation.record_entries import Record, find
-from mmseg_robust.evaluation.record_files import write_whole
+from mmseg_robust.files import write_whole
 
 STYLE = Path(__file__).with_name("style.css")
 

@@ -27,6 +27,7 @@ from mmseg_robust.datasets.corrupted_tree import maker, records, space, verify
 from mmseg_robust.datasets.corrupted_tree.records import JOURNAL, MANIFEST, locked
 from mmseg_robust.datasets.corrupted_tree.sources import read_image
 from mmseg_robust.errors import InputError
+from mmseg_robust.files import PART
 
 tool = load_tool("dataset_converters/corrupt_dataset.py")
 NOISES = ("gaussian_noise", "impulse_noise")
@@ -157,7 +158,7 @@ def test_a_killed_run_goes_on(tmp_path: Path) -> None:
         time.sleep(0.5)  # the others end by themselves
     assert not (out / MANIFEST).exists()
     known = records.read_records(out).files
-    left = {name: data for name, data in images(out).items() if not name.endswith(records.PART)}
+    left = {name: data for name, data in images(out).items() if not name.endswith(PART)}
     assert 8 <= len(left) < 24 * 11
     assert all(known[name] == hashlib.sha256(data).hexdigest() for name, data in left.items())
     assert tool.main(["--out", str(out), "--verify"]) == 2
@@ -185,7 +186,7 @@ def test_ctrl_c_leaves_nothing_half_and_can_be_continued(
         assert convert(source, out) == 130
     assert "goes on from here" in capsys.readouterr().err
     assert 0 < len(images(out)) < 20
-    assert not list(out.rglob(f"*{records.PART}"))
+    assert not list(out.rglob(f"*{PART}"))
     assert convert(source, out) == 0
     assert tool.main(["--out", str(out), "--verify"]) == 0
 
@@ -219,7 +220,7 @@ def test_a_full_disk(
         assert convert(source, out) == 1
     message = capsys.readouterr().err
     assert "No space left on device" in message and "the same command goes on" in message
-    assert not list(out.rglob(f"*{records.PART}")) and not (out / MANIFEST).exists()
+    assert not list(out.rglob(f"*{PART}")) and not (out / MANIFEST).exists()
     known = records.read_records(out).files
     left = images(out)
     assert len(left) == (20 if where == "manifest" else len(left)) > 0
