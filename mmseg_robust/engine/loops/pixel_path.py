@@ -80,36 +80,54 @@ def _one(sample: Any, pixels: Tensor, cell: int) -> tuple[Tensor, Any]:
 
 
 class CleanCheck:
-    """Compares the clean pixels of the two ways, without making the host wait for it.
+    """Compares the clean pixels of the two ways, an image late, so that nothing waits for it.
 
-    The transforms are known by name; this shows for every image that they did what is expected.
+    The transforms are known by name; this shows for every image that they did what is expected,
+    before its counts are stored.
     """
 
     def __init__(self) -> None:
-        self._equal: Tensor | None = None
+        self._pending: tuple[Tensor, torch.cuda.Event | None] | None = None
 
     def add(self, item: dict[str, Any], pixels: Tensor) -> None:
-        """Compares one image.
+        """Ends the comparison of the image before, and begins that of another.
 
         Args:
             item (dict[str, Any]): What the pipeline made of the clean image, on the device.
             pixels (Tensor): The clean image at its own size, uint8, shape (3, H, W).
+
+        Raises:
+            InputError: If the ways differ for the image before, or in the size of this one.
         """
+        self.finish()
         made = make_item(item, pixels, 0)["inputs"]
         pairs = [(item["inputs"], made)] if isinstance(made, Tensor) else zip(item["inputs"], made)
+        equal = pixels.new_ones((), dtype=torch.bool)
         for theirs, ours in pairs:
             if theirs.shape != ours.shape:
                 self._fail()
-            equal = (theirs == ours).all()
-            self._equal = equal if self._equal is None else self._equal & equal
+            equal &= (theirs == ours).all()
+        if not equal.is_cuda:
+            self._pending = equal, None
+            return
+        host = torch.empty((), dtype=torch.bool, pin_memory=True)
+        host.copy_(equal, non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        self._pending = host, arrived
 
     def finish(self) -> None:
-        """Waits for the result.
+        """Ends the comparison of the last image.
 
         Raises:
             InputError: If the ways differ.
         """
-        if self._equal is not None and not bool(self._equal):
+        if self._pending is None:
+            return
+        equal, arrived = self._pending
+        if arrived is not None:
+            arrived.synchronize()
+        if not bool(equal):
             self._fail()
 
     def _fail(self) -> None:
