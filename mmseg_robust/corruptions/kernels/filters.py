@@ -10,7 +10,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmseg_robust.corruptions.kernels.launch import on_device_of
 from mmseg_robust.corruptions.transfer import to_device
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def convolve(planes: Tensor, weights: Tensor, axis: int, border: str) -> Tensor:
     planes = planes.contiguous()
     out = torch.empty_like(planes)
     height, width = planes.shape[-2:]
-    with on_device_of(planes):
+    with torch.cuda.device_of(planes):  # Triton launches on the current one
         _convolve_kernel[_grid(planes.numel() // (height * width), height, width)](
             planes, weights, out, height, width, len(weights) // 2,
             ALONG_ROWS=axis == -1, BORDER=_BORDERS[border], ROWS=_ROWS, COLUMNS=_COLUMNS,
@@ -117,7 +116,7 @@ def correlate(images: Tensor, taps: Sequence[Taps], border: str) -> Tensor:
     weights = to_device([tap[2] for tap in flat], images.device, torch.float32)
     out = torch.empty(images.shape, dtype=torch.float32, device=images.device)
     count, channels, height, width = images.shape
-    with on_device_of(images):
+    with torch.cuda.device_of(images):  # Triton launches on the current one
         _correlate_kernel[_grid(count * channels, height, width)](
             images, rows, columns, weights, out, height, width, channels, longest,
             longest if len(taps) > 1 else 0,

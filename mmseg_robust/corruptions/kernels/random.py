@@ -7,8 +7,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmseg_robust.corruptions.kernels.launch import on_device_of
-
 _BLOCK = 1024
 
 
@@ -56,6 +54,14 @@ def _normal_kernel(keys, out, size, half, BLOCK: tl.constexpr):
     )
 
 
+def _field(kernel, keys: Tensor, size: int, dtype: torch.dtype, threads: int, *more: int) -> Tensor:
+    """Runs a kernel with so many threads a field; the result has shape (N, size)."""
+    out = torch.empty(len(keys), size, dtype=dtype, device=keys.device)
+    with torch.cuda.device_of(keys):  # Triton launches on the current one
+        kernel[(triton.cdiv(threads, _BLOCK), len(keys))](keys, out, size, *more, BLOCK=_BLOCK)
+    return out
+
+
 def random_bits(keys: Tensor, size: int) -> Tensor:
     """Random 64-bit integers.
 
@@ -66,10 +72,7 @@ def random_bits(keys: Tensor, size: int) -> Tensor:
     Returns:
         Tensor: int64, shape (N, size).
     """
-    out = torch.empty(len(keys), size, dtype=torch.int64, device=keys.device)
-    with on_device_of(keys):
-        _bits_kernel[(triton.cdiv(size, _BLOCK), len(keys))](keys, out, size, BLOCK=_BLOCK)
-    return out
+    return _field(_bits_kernel, keys, size, torch.int64, size)
 
 
 def random_uniform(keys: Tensor, size: int) -> Tensor:
@@ -82,10 +85,7 @@ def random_uniform(keys: Tensor, size: int) -> Tensor:
     Returns:
         Tensor: float32 in [0, 1), shape (N, size).
     """
-    out = torch.empty(len(keys), size, dtype=torch.float32, device=keys.device)
-    with on_device_of(keys):
-        _uniform_kernel[(triton.cdiv(size, _BLOCK), len(keys))](keys, out, size, BLOCK=_BLOCK)
-    return out
+    return _field(_uniform_kernel, keys, size, torch.float32, size)
 
 
 def random_normal(keys: Tensor, size: int) -> Tensor:
@@ -98,8 +98,5 @@ def random_normal(keys: Tensor, size: int) -> Tensor:
     Returns:
         Tensor: float32, shape (N, size).
     """
-    out = torch.empty(len(keys), size, dtype=torch.float32, device=keys.device)
     half = (size + 1) // 2
-    with on_device_of(keys):
-        _normal_kernel[(triton.cdiv(half, _BLOCK), len(keys))](keys, out, size, half, BLOCK=_BLOCK)
-    return out
+    return _field(_normal_kernel, keys, size, torch.float32, half, half)

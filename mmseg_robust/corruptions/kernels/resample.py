@@ -9,7 +9,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmseg_robust.corruptions.kernels.launch import on_device_of
 from mmseg_robust.corruptions.pixels import ROUNDING
 from mmseg_robust.corruptions.transfer import to_device
 
@@ -98,7 +97,7 @@ def sample(images: Tensor, moved: Tensor) -> Tensor:
     """
     out = torch.empty_like(images)
     count, _, height, width = images.shape
-    with on_device_of(images):
+    with torch.cuda.device_of(images):  # Triton launches on the current one
         _sample_kernel[(triton.cdiv(height * width, _BLOCK), count)](
             images, moved.contiguous(), out, height, width, BLOCK=_BLOCK
         )
@@ -126,7 +125,7 @@ def zoom_blur(
         for _, _, rows, columns, size in zooms
         for source, target in zip((rows, columns), size)
     ]
-    with on_device_of(images):
+    with torch.cuda.device_of(images):  # Triton launches on the current one
         _zoom_kernel[(triton.cdiv(height * width, _BLOCK), count * channels)](
             images, to_device(geometry, images.device, torch.int32),
             to_device(scales, images.device, torch.float32), out, height, width, len(zooms),
