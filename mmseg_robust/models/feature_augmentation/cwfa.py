@@ -22,22 +22,19 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg_robust.corruptions.transfer import to_device
 from mmseg_robust.errors import InputError
+from mmseg_robust.models.feature_augmentation.draws import draw, hash_words, threshold
+from mmseg_robust.models.feature_augmentation.shift import gradient_through_shift, make_shift
 
 _SPATIAL_DIMS = {"NCHW": (2, 3), "NLC": (1,), "NHWC": (1, 2)}
-_CHANNEL_DIM = {"NCHW": 1, "NLC": 2, "NHWC": 3}
 _LAYOUT_BY_NDIM = {4: "NCHW", 3: "NLC"}
 
 NOT_MEASURED = -1.0
-
-_MASK32 = 0xFFFFFFFF
-_MASK64 = 0xFFFFFFFFFFFFFFFF
-# Odd constants that spread stages and samples over the 32-bit range before hashing.
-_STAGE_STEP = 0x85EBCA6B
-_SAMPLE_STEP = 0x9E3779B1
 
 
 class _ShiftAlongMean(torch.autograd.Function):
@@ -55,26 +52,20 @@ class _ShiftAlongMean(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, length: Tensor, layout: str) -> tuple[Tensor, Tensor]:
-        """Shift by ``length`` (N,); returns the result and ||x|| with reduced dimensions kept."""
+        """Shift by ``length`` (N,); returns the result and ||x||, shape (N,)."""
         mean = features.mean(_SPATIAL_DIMS[layout], keepdim=True, dtype=torch.float32)
-        norm = torch.linalg.vector_norm(mean, dim=_CHANNEL_DIM[layout], keepdim=True)
-        inverse = torch.nan_to_num(norm.reciprocal(), nan=math.nan, posinf=0.0)
-        direction = mean * inverse
-        length = length.view(-1, *[1] * (features.dim() - 1))
-        ctx.save_for_backward(direction, length * inverse)
+        shift, direction, rate, norm = make_shift(mean, length, features.dtype)
+        ctx.save_for_backward(direction, rate)
         ctx.layout = layout
         ctx.mark_non_differentiable(norm)
-        return features + (length * direction).to(features.dtype), norm
+        return features + shift, norm
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
         """Gradient of the features."""
         direction, rate = ctx.saved_tensors
-        spatial = _SPATIAL_DIMS[ctx.layout]
-        total = grad.mean(spatial, keepdim=True, dtype=torch.float32)
-        along = (total * direction).sum(_CHANNEL_DIM[ctx.layout], keepdim=True)
-        through = torch.addcmul(total, direction, along, value=-1) * rate
-        return grad + through.to(grad.dtype), None, None
+        total = grad.mean(_SPATIAL_DIMS[ctx.layout], keepdim=True, dtype=torch.float32)
+        return grad + gradient_through_shift(total, direction, rate, grad.dtype), None, None
 
 
 class CWFA:
@@ -84,11 +75,11 @@ class CWFA:
     distributed training cannot overwrite one rank's draws with another's.
 
     Whether a sample is augmented at a stage depends on (seed, rank, iteration, stage, index of the
-    sample in the batch) alone, through an integer hash computed on the device: the global random
-    state is neither read nor changed, a resumed run draws what an uninterrupted one would, and the
-    second forward of gradient checkpointing repeats the first one's draws. The iteration and the
-    probability live in device tensors, because a Python number that changes would make
-    ``torch.compile`` compile again.
+    sample in the batch) alone, through an integer hash: the global random state is neither read nor
+    changed, a resumed run draws what an uninterrupted one would, and the second forward of gradient
+    checkpointing repeats the first one's draws. The host hashes, and a stage that augments no
+    sample costs nothing. Compiled, the device does, from a key and a probability in tensors,
+    because a Python number that changes would make ``torch.compile`` compile again.
 
     Args:
         epsilon (sequence of float): Norm of the shift for each stage, 0 or more.
@@ -106,7 +97,7 @@ class CWFA:
         self.awake = False
         self.device: torch.device | None = None
         self._measuring = False
-        self._lengths: Tensor | None = None
+        self._lengths: tuple[np.ndarray, Tensor] | None = None
 
     @property
     def never_acts(self) -> bool:
@@ -133,16 +124,18 @@ class CWFA:
         device = torch.device(device)
         if device != self.device:
             self.device = device
-            self._draw_key = torch.zeros((), dtype=torch.int64, device=device)
-            self._probability = torch.zeros((), dtype=torch.float32, device=device)
+            self._key_there = torch.zeros((), dtype=torch.int64, device=device)
+            self._threshold_there = torch.zeros((), dtype=torch.int64, device=device)
             self._mean_norms = torch.full((len(self.epsilon),), NOT_MEASURED, device=device)
             self._epsilon = torch.tensor(self.epsilon, device=device)[:, None]
         active = active and not self.never_acts
         self.awake = active or measure
         self._measuring = measure
         self._lengths = None
-        self._draw_key.fill_(_hash_words(self.seed, rank, iteration))
-        self._probability.fill_(self.prob if active else 0.0)
+        self._key = hash_words(self.seed, rank, iteration)
+        self._threshold = threshold(self.prob) if active else 0
+        self._key_there.fill_(self._key)
+        self._threshold_there.fill_(self._threshold)
 
     @property
     def mean_norms(self) -> list[float]:
@@ -174,28 +167,44 @@ class CWFA:
         if not torch.compiler.is_compiling() and not self.awake:
             return features
         layout = layout or _layout_of(features)
-        length = self._shift_lengths(features.shape[0])[stage]
+        if torch.compiler.is_compiling():
+            length = self._lengths_there(features.shape[0])[stage]
+        else:
+            on_host, lengths = self._shift_lengths(features.shape[0])
+            if not self._measuring and not on_host[stage].any():
+                return features
+            length = lengths[stage]
         augmented, norm = _ShiftAlongMean.apply(features, length, layout)
         # Compiled, the flag would mean a second compilation; there measuring costs nothing.
         if torch.compiler.is_compiling() or self._measuring:
             self._mean_norms[stage] = norm.detach().mean()
         return augmented
 
-    def _shift_lengths(self, count: int) -> Tensor:
-        """How far each sample is shifted at each stage: epsilon or 0; (stages, count), float32."""
-        if torch.compiler.is_compiling():
-            return self._epsilon * (self._uniform(count) < self._probability)
+    def drawn(self, count: int) -> np.ndarray:
+        """Whether each sample of a batch is augmented at each stage in the coming pass.
+
+        Args:
+            count (int): Number of samples, N.
+
+        Returns:
+            np.ndarray: bool, shape (stages, N).
+        """
+        return draw(self._key, np.arange(len(self.epsilon)), np.arange(count)) < self._threshold
+
+    def _shift_lengths(self, count: int) -> tuple[np.ndarray, Tensor]:
+        """How far each sample is shifted at each stage, epsilon or 0: on the host and there."""
         # All stages at once and kept for the pass: launching small kernels is what costs here.
-        if self._lengths is None or self._lengths.shape[1] != count:
-            self._lengths = self._epsilon * (self._uniform(count) < self._probability)
+        if self._lengths is None or self._lengths[0].shape[1] != count:
+            lengths = np.asarray(self.epsilon, np.float32)[:, None] * self.drawn(count)
+            assert self.device is not None
+            self._lengths = lengths, to_device(lengths, self.device, torch.float32)
         return self._lengths
 
-    def _uniform(self, count: int) -> Tensor:
-        """Uniform numbers in [0, 1), one a stage and sample: (stages, count), float32."""
-        device = self._draw_key.device
-        stages = torch.arange(len(self.epsilon), device=device)[:, None] * _STAGE_STEP
-        x = torch.arange(count, device=device) * _SAMPLE_STEP + (stages + self._draw_key)
-        return (_hash32(x & _MASK32) >> 8).to(torch.float32) * 2.0**-24
+    def _lengths_there(self, count: int) -> Tensor:
+        """The same, computed on the device."""
+        stages = torch.arange(len(self.epsilon), device=self._key_there.device)
+        samples = torch.arange(count, device=self._key_there.device)
+        return self._epsilon * (draw(self._key_there, stages, samples) < self._threshold_there)
 
 
 def _layout_of(features: Tensor) -> str:
@@ -207,25 +216,6 @@ def _layout_of(features: Tensor) -> str:
             f"(N, L, C), but got {got}. Name another module."
         )
     return _LAYOUT_BY_NDIM[ndim]
-
-
-def _hash32(x: Tensor) -> Tensor:
-    """A bijective mix of 32-bit integers held in int64 (multiply and xor-shift, two rounds)."""
-    # Products may wrap around in int64; their low 32 bits, all that is kept, stay right.
-    x = ((x ^ (x >> 16)) * 0x7FEB352D) & _MASK32
-    x = ((x ^ (x >> 15)) * 0x846CA68B) & _MASK32
-    return x ^ (x >> 16)
-
-
-def _hash_words(*words: int) -> int:
-    """Hash integers into one of 32 bits on the host (SplitMix64's finaliser, chained)."""
-    state = 0
-    for word in words:
-        state = (state + word + 0x9E3779B97F4A7C15) & _MASK64
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK64
-        state ^= state >> 31
-    return state >> 32
 
 
 def check_epsilon(value: float) -> float:

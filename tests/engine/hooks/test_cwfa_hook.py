@@ -190,7 +190,7 @@ def test_gradient_accumulation_draws_for_each_micro_batch(tmp_path):
 
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             hook = next(h for h in runner.hooks if isinstance(h, CWFAHook))
-            seen.append(hook.attached.cwfa._draw_key.item())
+            seen.append(hook.attached.cwfa._key)
 
     wrapper = dict(
         type="OptimWrapper", optimizer=dict(type="AdamW", lr=1e-3), accumulative_counts=3

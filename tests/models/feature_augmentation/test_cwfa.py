@@ -8,6 +8,7 @@ import torch
 
 from mmseg_robust.errors import InputError
 from mmseg_robust.models.feature_augmentation.cwfa import CWFA, epsilon_per_stage
+from mmseg_robust.models.feature_augmentation.draws import draw
 
 
 def equations(features: np.ndarray, epsilon: float) -> np.ndarray:
@@ -129,7 +130,7 @@ def test_draw_frequency_is_prob_for_every_stage_and_uncorrelated():
     rows = []
     for iteration in range(500):
         cwfa.advance(iteration, 0, True, "cpu")
-        rows.append((cwfa._uniform(16) < 0.3).float())
+        rows.append(torch.from_numpy(cwfa.drawn(16)).float())
     table = torch.stack(rows).transpose(0, 1).reshape(4, -1)
     bound = 5 * math.sqrt(0.3 * 0.7 / table.shape[1])
     assert ((table.mean(1) - 0.3).abs() < bound).all()
@@ -143,7 +144,25 @@ def test_golden_draws():
     """Fixed numbers, so that an edit of the hash cannot change a user's runs unseen."""
     cwfa = CWFA((9.0,), 0.3, seed=3)
     cwfa.advance(100, 2, True, "cpu")
-    assert (cwfa._uniform(4)[0] * 2**24).long().tolist() == GOLDEN
+    assert draw(cwfa._key, np.arange(1), np.arange(4))[0].tolist() == GOLDEN
+
+
+@pytest.mark.parametrize("prob", [0.0, 0.3, 0.5, 1.0])
+def test_compiled_draws_are_the_host_s(prob):
+    cwfa = advanced((1.0, 0.0, 3.0), prob, seed=7, iteration=41, rank=3)
+    assert torch.equal(cwfa._lengths_there(33), cwfa._shift_lengths(33)[1])
+
+
+def test_a_stage_that_augments_no_sample_returns_the_very_tensor():
+    x = torch.randn(2, 3, 4, 4)
+    cwfa = CWFA((1.0,) * 4, 0.3)
+    seen = set()
+    for iteration in range(8):
+        cwfa.advance(iteration, 0, True, "cpu")
+        for stage, drawn_here in enumerate(cwfa.drawn(2).any(1)):
+            assert (cwfa(x, stage) is x) == (not drawn_here)
+            seen.add(bool(drawn_here))
+    assert seen == {True, False}
 
 
 GOLDEN = [16649282, 3408677, 711948, 7635069]
@@ -187,6 +206,26 @@ def test_epsilon_per_stage():
     assert epsilon_per_stage([1, 2], 2) == [1.0, 2.0]
     with pytest.raises(InputError, match=r"3 values .* for 2 augmented stages"):
         epsilon_per_stage([1, 2, 3], 2)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("layout", ["NCHW", "NLC", "NHWC"])
+def test_fused_on_a_gpu_equals_plain(dtype, layout):
+    shape = {"NCHW": (6, 40, 5, 7), "NLC": (6, 35, 40), "NHWC": (6, 5, 7, 40)}[layout]
+    x = torch.randn(shape).to(dtype)
+    x[3] = 0
+    weight = torch.randn(shape).to(dtype)
+    results = []
+    for device in ("cpu", "cuda"):
+        cwfa = CWFA((9.0,), 0.5)
+        cwfa.advance(0, 0, True, device)
+        assert 0 < cwfa.drawn(6).sum() < 6
+        inputs = x.to(device).requires_grad_()
+        out = cwfa(inputs, 0, layout)
+        (out * weight.to(device)).sum().backward()
+        results.append((out.detach().cpu(), inputs.grad.cpu()))
+    torch.testing.assert_close(*results)
 
 
 @pytest.mark.gpu
