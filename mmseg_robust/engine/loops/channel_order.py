@@ -1,0 +1,48 @@
+"""Turns BGR batches into RGB in place of the data preprocessor, which would wait for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mmseg.models import SegDataPreProcessor
+from torch import Tensor, nn
+
+Batch = dict[str, Any]
+
+
+@contextmanager
+def channels_turned(model: nn.Module) -> Iterator[Callable[[Batch], Batch]]:
+    """Takes the turning of channels over from MMSegmentation's data preprocessor.
+
+    That one indexes every image with a Python list. On a GPU the list is copied there, which waits
+    until all earlier work is done: no batch could be prepared while the one before is computed. A
+    flip does the same to the pixels and waits for nothing.
+
+    Args:
+        model (nn.Module): The model, whatever wraps it. A data preprocessor of another class, or
+            one that keeps the order, is left alone.
+
+    Yields:
+        Callable[[Batch], Batch]: Gives the batch that the model is to be called with, meanwhile.
+    """
+    while isinstance(getattr(model, "module", None), nn.Module):
+        model = model.module
+    preprocessor = getattr(model, "data_preprocessor", None)
+    # A subclass may do anything with the order.
+    if type(preprocessor) is not SegDataPreProcessor or not preprocessor.channel_conversion:
+        yield lambda batch: batch
+        return
+    preprocessor.channel_conversion = False
+    try:
+        yield lambda batch: {**batch, "inputs": _turned(batch["inputs"])}
+    finally:
+        preprocessor.channel_conversion = True
+
+
+def _turned(inputs: Any) -> Any:
+    if isinstance(inputs, Tensor):
+        # The channels are the third dimension from behind; others than three are not BGR.
+        return inputs.flip(-3) if inputs.shape[-3] == 3 else inputs
+    return [_turned(part) for part in inputs]
