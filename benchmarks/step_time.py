@@ -36,6 +36,14 @@ METHODS: dict[str, list[dict]] = {
     "plain": [],
     # Acting from the start; the paper begins after a tenth of the run.
     "cwfa": [dict(type="CWFAHook", epsilon=9.0, prob=0.3, begin=0)],
+    "damp": [dict(type="DAMPHook", sigma=0.1)],
+    "asam": [dict(type="SharpnessAwareHook", rho=0.5, adaptive=True)],
+    "rigl": [dict(type="DynamicSparseTrainingHook", method="rigl", sparsity=0.5)],
+    "cwfa+damp+rigl": [
+        dict(type="CWFAHook", epsilon=9.0, prob=0.3, begin=0),
+        dict(type="DAMPHook", sigma=0.1),
+        dict(type="DynamicSparseTrainingHook", method="rigl", sparsity=0.5),
+    ],
 }
 
 
