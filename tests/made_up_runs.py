@@ -9,14 +9,8 @@ import numpy as np
 
 from mmseg_robust.corruptions import Protocol, get_protocol
 from mmseg_robust.evaluation.baseline import read_baseline
-from mmseg_robust.evaluation.image_counts import (
-    BINS,
-    RIGHT,
-    WRONG,
-    ImageCounts,
-    RunCounts,
-    join_images,
-)
+from mmseg_robust.evaluation.calibration import BINS, RIGHT, WRONG
+from mmseg_robust.evaluation.image_counts import ImageCounts, RunCounts, join_images
 from mmseg_robust.evaluation.record import build_record
 from mmseg_robust.evaluation.report import write_report
 

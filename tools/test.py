@@ -1,4 +1,4 @@
-"""Test a segmentation model: ``python tools/test.py CONFIG CHECKPOINT [options]``.
+"""Test a model: ``python tools/test.py CONFIG CHECKPOINT [options]``.
 
 The options are those of MMSegmentation's own ``tools/test.py``.
 """
@@ -34,9 +34,10 @@ def enable_drawing(cfg: Config, args: argparse.Namespace) -> None:
     if hook is None:
         raise InputError(
             "--show and --show-dir need the hook default_hooks.visualization=dict(type="
-            "'SegVisualizationHook') in the config."
+            "'SegVisualizationHook'), for a classifier 'VisualizationHook', in the config."
         )
-    hook["draw"] = True
+    # MMPretrain's hook calls it so, and hands what it does not know on to the visualizer.
+    hook["enable" if hook["type"] == "VisualizationHook" else "draw"] = True
     if args.show:
         hook["show"] = True
         hook["wait_time"] = args.wait_time
@@ -78,7 +79,7 @@ def enable_output(cfg: Config, folder: str) -> None:
 
 def main() -> None:
     """Parse the command line and test."""
-    parser = ToolParser("Test a segmentation model")
+    parser = ToolParser("Test a model")
     parser.add_argument("checkpoint", help="path of the checkpoint")
     parser.add_argument("--out", help="folder for the predicted label maps")
     parser.add_argument("--show", action="store_true", help="show the predictions")

@@ -78,6 +78,19 @@ class Protocol:
         """Cells of one corruption, by severity."""
         return tuple(cell for cell in self.cells if cell.corruption == corruption)
 
+    def weaker_pass(self, index: int) -> int:
+        """Index of the pass that shows how a pass changes the predictions.
+
+        Args:
+            index (int): Index into ``passes``.
+
+        Returns:
+            int: That of the next weaker severity of the same corruption; the clean pass, 0, for
+            the weakest and for itself.
+        """
+        same = index > 0 and self.passes[index - 1].corruption == self.passes[index].corruption
+        return index - 1 if same else 0
+
 
 def get_protocol(name: str) -> Protocol:
     """Looks up a protocol.

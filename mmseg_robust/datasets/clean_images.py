@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import LoadImageFromFile
+from mmcv.transforms import LoadImageFromFile, TestTimeAug
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
 from mmseg_robust.corruptions.checks import check_image
+from mmseg_robust.corruptions.protocols import NATIVE
 from mmseg_robust.errors import InputError
 
 CELL_KEY = "robustness_cell"
@@ -24,21 +25,26 @@ IMAGE_KEY = "robustness_image"
 
 
 class TestImages:
-    """A test set whose pipeline is split behind its image loader.
+    """A test set whose pipeline is split where corruptions act.
 
     Args:
         dataset (BaseDataset | ConcatDataset | dict): The clean test set, or its config.
+        acts (str): ``Protocol.acts``: ``'native'``, right behind the image loader, or
+            ``'after_crop'``, right before MMPretrain's ``PackInputs`` or test-time augmentation,
+            when all resizing and cropping is done. Defaults to ``'native'``.
 
     Raises:
-        InputError: If the dataset is empty, or its pipeline does not start with an image loader
-            that gives uint8.
+        InputError: If the dataset is empty, its pipeline does not start with an image loader that
+            gives uint8, or corruptions are to act after the crop and it does not end with
+            ``PackInputs``.
     """
 
     __test__ = False  # no test, whatever pytest thinks of the name
 
-    def __init__(self, dataset: BaseDataset | ConcatDataset | dict) -> None:
+    def __init__(self, dataset: BaseDataset | ConcatDataset | dict, acts: str = NATIVE) -> None:
         self.dataset = _built(dataset)
-        self.tails = [_after_loader(part) for part in self._parts]
+        split = _behind_loader if acts == NATIVE else _before_packing
+        self._heads, self.tails = zip(*(split(part) for part in self._parts))
         self._decoded: tuple[int, dict[str, Any]] | None = None
 
     @property
@@ -81,7 +87,7 @@ class TestImages:
         return part, self._parts[part].get_data_info(local)
 
     def load(self, image: int) -> tuple[dict[str, Any], Compose]:
-        """Output of the pipeline's loader, private to the caller, and the rest of the pipeline.
+        """An image where corruptions act, private to the caller, and the rest of the pipeline.
 
         Args:
             image (int): Index of the image.
@@ -89,10 +95,16 @@ class TestImages:
         Returns:
             tuple[dict[str, Any], Compose]: Results with ``img`` as BGR, uint8, (H, W, 3), which
             must not be written to, and the other transforms.
+
+        Raises:
+            InputError: If the pipeline gives nothing so far.
         """
         part, info = self._info(image)
         if self._decoded is None or self._decoded[0] != image:
-            self._decoded = (image, self._parts[part].pipeline.transforms[0](info))
+            path, results = info.get("img_path"), self._heads[part](info)
+            if results is None:
+                raise InputError(f"The test pipeline gave nothing for {path!r}.")
+            self._decoded = (image, results)
         loaded = self._decoded[1]
         # Later transforms append to lists in here; the pixels are replaced, never written to.
         results = copy.deepcopy({key: value for key, value in loaded.items() if key != "img"})
@@ -173,8 +185,8 @@ def _built(dataset: BaseDataset | ConcatDataset | dict) -> BaseDataset | ConcatD
     return dataset
 
 
-def _after_loader(dataset: BaseDataset) -> Compose:
-    """The pipeline of a dataset without its first transform, which must load the image."""
+def _behind_loader(dataset: BaseDataset) -> tuple[Compose, Compose]:
+    """The pipeline of a dataset, split behind its first transform, which must load the image."""
     transforms = getattr(getattr(dataset, "pipeline", None), "transforms", [])
     first = transforms[0] if transforms else None
     if not isinstance(first, LoadImageFromFile):
@@ -188,4 +200,24 @@ def _after_loader(dataset: BaseDataset) -> Compose:
             "The test pipeline loads images as float32, corruptions need uint8: remove "
             "to_float32=True from its LoadImageFromFile."
         )
-    return Compose(list(transforms[1:]))
+    return Compose([first]), Compose(list(transforms[1:]))
+
+
+def _before_packing(dataset: BaseDataset) -> tuple[Compose, Compose]:
+    """The pipeline of a dataset, split where a classifier's test images are ready."""
+    loader, others = _behind_loader(dataset)
+    names = [type(transform).__name__ for transform in others.transforms]
+    ends = [
+        place
+        for place, (name, transform) in enumerate(zip(names, others.transforms))
+        if name == "PackInputs" or isinstance(transform, TestTimeAug)
+    ]
+    if not ends:
+        raise InputError(
+            "The protocol corrupts a classifier's images, after resize and crop, right before "
+            "MMPretrain's PackInputs, which the test pipeline does not have; it ends with "
+            f"{names[-1] if names else 'its loader'}. Choose a protocol that acts at the image's "
+            "own resolution, such as 'cityscapes-c'."
+        )
+    head = [*loader.transforms, *others.transforms[: ends[0]]]
+    return Compose(head), Compose(others.transforms[ends[0] :])

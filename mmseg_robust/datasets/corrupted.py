@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 from mmseg_robust.compat import load_imagecorruptions
 from mmseg_robust.corruptions import CLEAN, Cell, get_protocol, image_seed
 from mmseg_robust.corruptions.backends import get_backend
-from mmseg_robust.corruptions.protocols import NATIVE
 from mmseg_robust.datasets.clean_images import TestImages
 from mmseg_robust.errors import InputError
 
@@ -21,8 +20,9 @@ from mmseg_robust.errors import InputError
 class CorruptedDataset(TestImages, Dataset):
     """Each image of a dataset, clean and in every cell of a protocol.
 
-    The image is read by the pipeline's own loader, corrupted at its own resolution in RGB, and
-    sent through the rest of the pipeline, so corruption comes before any resize. Labels are left
+    The image is corrupted in RGB where the protocol says: at its own resolution, right behind the
+    pipeline's loader and before any resize, or after resize and crop, right before a classifier's
+    ``PackInputs`` (``imagenet-c``). Then it goes through the rest of the pipeline. Labels are left
     as they are, also by corruptions that move pixels. Items are sorted by image, then by cell;
     ``len(dataset)`` is images times passes. An item depends on its index alone, so workers may be
     persistent.
@@ -36,8 +36,8 @@ class CorruptedDataset(TestImages, Dataset):
 
     Raises:
         InputError: If the dataset is empty, its pipeline does not start with an image loader
-            that gives uint8, the protocol does not act at the image's own resolution, or the
-            backend is unknown or does not know the protocol's corruptions.
+            that gives uint8, the protocol acts after resize and crop and the pipeline is not a
+            classifier's, or the backend is unknown or does not know the protocol's corruptions.
 
     Example:
         >>> dataset = dict(type='CorruptedDataset', protocol='cityscapes-c',
@@ -52,31 +52,25 @@ class CorruptedDataset(TestImages, Dataset):
         backend: str = "engine",
     ) -> None:
         self.protocol = get_protocol(protocol)
-        if self.protocol.acts != NATIVE:
-            raise InputError(
-                f"Protocol {protocol!r} corrupts after resize and crop, which CorruptedDataset "
-                "cannot do: it corrupts at the image's own resolution. Choose a segmentation "
-                "protocol such as 'cityscapes-c'."
-            )
         self.backend = get_backend(backend)
         self.backend.check(self.protocol.corruptions)
         if backend == "imagecorruptions":
             load_imagecorruptions()  # here once, so that forked workers need not import it each
-        super().__init__(dataset)
+        super().__init__(dataset, self.protocol.acts)
         self.seed = seed
 
     def __len__(self) -> int:
         return self.num_images * len(self.protocol.passes)
 
     def image(self, image: int, cell: int) -> np.ndarray:
-        """An image in a cell, at its own resolution.
+        """An image in a cell, of the size that it is corrupted at.
 
         Args:
             image (int): Index of the image.
             cell (int): Index of the cell in ``protocol.passes``.
 
         Returns:
-            np.ndarray: BGR as the pipeline's loader gives it, uint8, shape (H, W, 3).
+            np.ndarray: BGR as mmcv's loaders give it, uint8, shape (H, W, 3).
         """
         results, _ = self.load(image)
         return self._corrupt(results, self.protocol.passes[cell])

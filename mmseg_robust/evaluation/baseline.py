@@ -10,6 +10,7 @@ from typing import Any
 
 from mmseg_robust.corruptions import Protocol
 from mmseg_robust.errors import InputError
+from mmseg_robust.evaluation.measures import MIOU, Measure, measure_of
 from mmseg_robust.evaluation.published import find_baseline
 from mmseg_robust.evaluation.record_files import images_path, read_record
 from mmseg_robust.evaluation.robustness_metrics import Robustness, robustness
@@ -21,7 +22,8 @@ class Baseline:
 
     Args:
         path (str): Its record's file, or the name of a published baseline.
-        figures (Robustness): Its figures.
+        figures (Robustness): Its figures, from scores.
+        measure (Measure): What its record states. Defaults to mIoU.
         classes (tuple[str, ...], optional): Names of its classes. Defaults to None, not known.
         num_images (int, optional): Number of its images. Defaults to None, not known.
         seed (int, optional): Seed of its corruptions. Defaults to None, not known.
@@ -32,6 +34,7 @@ class Baseline:
 
     path: str
     figures: Robustness
+    measure: Measure = MIOU
     classes: tuple[str, ...] | None = None
     num_images: int | None = None
     seed: int | None = None
@@ -44,8 +47,8 @@ def read_baseline(path: str | Path, protocol: Protocol) -> Baseline:
     """Reads what a comparison needs from another run's record.
 
     A baseline needs ``schema``, ``protocol`` (name, version), ``clean`` and ``corruptions`` (each
-    with ``mIoU``) only. Where it has ``classes``, ``num_images``, ``run.seed`` and ``run.backend``,
-    they are there to be compared with the run's own.
+    with ``mIoU``, or each with ``top1_error``) only. Where it has ``classes``, ``num_images``,
+    ``run.seed`` and ``run.backend``, they are there to be compared with the run's own.
 
     Args:
         path (str | Path): A file written by
@@ -68,13 +71,17 @@ def read_baseline(path: str | Path, protocol: Protocol) -> Baseline:
             f"The baseline {str(path)!r} was measured with protocol {other[0]} version {other[1]}, "
             f"this run uses {protocol.name} version {protocol.version}: they do not compare."
         )
-    means = {name: _score(record, path, "corruptions", name) for name in protocol.corruptions}
+    measure = measure_of(record)
+    means = {
+        name: _score(record, path, measure, "corruptions", name) for name in protocol.corruptions
+    }
     run = record.get("run")
     run = run if isinstance(run, dict) else {}
     counts_path = images_path(file)
     return Baseline(
         path=str(path),
-        figures=robustness(protocol, _score(record, path, "clean"), means),
+        figures=robustness(protocol, _score(record, path, measure, "clean"), means),
+        measure=measure,
         classes=_classes(record, path),
         num_images=record.get("num_images"),
         seed=run.get("seed"),
@@ -96,16 +103,18 @@ def _entry(record: Mapping[str, Any], path: str | Path, *keys: str) -> Any:
     return value
 
 
-def _score(record: Mapping[str, Any], path: str | Path, *keys: str) -> float:
-    value = _entry(record, path, *keys, "mIoU")
+def _score(record: Mapping[str, Any], path: str | Path, measure: Measure, *keys: str) -> float:
+    """The score of an entry, from the measure that it states."""
+    keys = (*keys, measure.key)
+    value = _entry(record, path, *keys)
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
         raise InputError(
-            f"The baseline {str(path)!r} has {value!r} as {'.'.join([*keys, 'mIoU'])!r}: a score "
+            f"The baseline {str(path)!r} has {value!r} as {'.'.join(keys)!r}: a score "
             "must be a number from 0 to 100, or null."
         )
-    return float(value)
+    return measure.stated(float(value))
 
 
 def _classes(record: Mapping[str, Any], path: str | Path) -> tuple[str, ...] | None:

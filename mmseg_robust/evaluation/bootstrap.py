@@ -2,7 +2,7 @@
 
 The percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13): a
 resample draws as many images as there are, with replacement, and every figure is computed anew
-from the sums of their pixel counts; the interval holds the middle 95 % of these figures. All
+from the sums over them; the interval holds the middle 95 % of these figures. All
 figures come from the same resamples, and those of two runs on the same images too.
 
 An interval tells the chance in the choice of images. The chance in training (the seed) and in the
@@ -74,14 +74,33 @@ def resampled_scores(areas: np.ndarray) -> np.ndarray:
     weights = draw_weights(len(areas))
     scores = np.empty((RESAMPLES, num_passes))
     for index in range(num_passes):
-        sums = np.zeros((RESAMPLES, 3 * num_classes))
-        for start in range(0, len(areas), _IMAGES_AT_A_TIME):  # bounds the copies as float64
-            part = slice(start, start + _IMAGES_AT_A_TIME)
-            counts = areas[part, index].reshape(-1, 3 * num_classes)
-            sums += weights[:, part].astype(np.float64) @ counts.astype(np.float64)
+        sums = _resampled_sums(weights, areas[:, index].reshape(len(areas), -1))
         iou = iou_by_class(sums.reshape(RESAMPLES, 3, num_classes))
         scores[:, index] = mean_of_present(iou)
     return scores
+
+
+def resampled_means(values: np.ndarray) -> np.ndarray:
+    """Mean over images of every pass in every resample.
+
+    Args:
+        values (np.ndarray): Whole numbers by image and pass, shape (N, K).
+
+    Returns:
+        np.ndarray: float64, shape (RESAMPLES, K); NaN if there are fewer than two images.
+    """
+    if len(values) < 2:
+        return np.full((RESAMPLES, values.shape[1]), np.nan)
+    return _resampled_sums(draw_weights(len(values)), values) / len(values)
+
+
+def _resampled_sums(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums over the images of each resample, float64, shape (RESAMPLES, M), of values (N, M)."""
+    sums = np.zeros((RESAMPLES, values.shape[1]))
+    for start in range(0, len(values), _IMAGES_AT_A_TIME):  # bounds the copies as float64
+        part = slice(start, start + _IMAGES_AT_A_TIME)
+        sums += weights[:, part].astype(np.float64) @ values[part].astype(np.float64)
+    return sums
 
 
 def percentile_interval(values: Sequence[float] | np.ndarray) -> Interval:
@@ -105,7 +124,7 @@ def percentile_interval(values: Sequence[float] | np.ndarray) -> Interval:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Intervals of all figures of a run, in percent.
+    """Intervals of all scores of a run, in percent.
 
     Args:
         cells (tuple[Interval, ...]): By pass, the clean one first.
@@ -126,18 +145,17 @@ class Intervals:
     retention: Interval
 
 
-def bootstrap_intervals(protocol: Protocol, areas: np.ndarray) -> Intervals:
+def bootstrap_intervals(protocol: Protocol, scores: np.ndarray) -> Intervals:
     """Intervals of all figures.
 
     Args:
         protocol (Protocol): The protocol.
-        areas (np.ndarray): Counts, integers, shape (N, K, 3, C), passes in the order of
-            ``protocol.passes``, see :func:`resampled_scores`.
+        scores (np.ndarray): Scores by resample and pass, percent, shape (R, K), passes in the order
+            of ``protocol.passes``, see :func:`resampled_scores` and :func:`resampled_means`.
 
     Returns:
         Intervals: The intervals, all from the same resamples.
     """
-    scores = resampled_scores(areas)
     figures = resampled_figures(protocol, scores)
     by_severity = [severity_means(protocol, by_cell) for by_cell in _by_cell(protocol, scores)]
     return Intervals(

@@ -12,15 +12,10 @@ from mmengine.logging import MMLogger, print_log
 
 from mmseg_robust.corruptions import Protocol
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.areas import LABEL, iou_by_class, mean_of_present
 from mmseg_robust.evaluation.baseline import Baseline
-from mmseg_robust.evaluation.bootstrap import (
-    Interval,
-    percentile_interval,
-    resampled_figures,
-    resampled_scores,
-)
-from mmseg_robust.evaluation.image_counts import RunCounts
+from mmseg_robust.evaluation.bootstrap import Interval, percentile_interval, resampled_figures
+from mmseg_robust.evaluation.measures import Measure
+from mmseg_robust.evaluation.results import RunResult
 from mmseg_robust.evaluation.robustness_metrics import Robustness
 
 
@@ -42,6 +37,23 @@ def dataset_classes(metainfo: Mapping[str, Any] | None) -> tuple[str, ...]:
             "The test dataset names no classes: set metainfo=dict(classes=(...)) in it."
         )
     return classes
+
+
+def check_measure(baseline: Baseline, measure: Measure) -> None:
+    """Refuses a baseline of a segmentor for a classifier, and the other way round.
+
+    Args:
+        baseline (Baseline): The baseline.
+        measure (Measure): That of the run.
+
+    Raises:
+        InputError: If the measures differ.
+    """
+    if baseline.measure is not measure:
+        raise InputError(
+            f"The runs do not compare: {baseline.path!r} states {baseline.measure.title}, the "
+            f"other {measure.title}. Give two segmentors or two classifiers."
+        )
 
 
 def check_classes(baseline: Baseline, classes: Sequence[str]) -> None:
@@ -93,7 +105,7 @@ def warn_of_differences(
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between two runs in percentage points.
+    """A difference between the scores of two runs in percentage points.
 
     Args:
         value (float): On all images.
@@ -110,10 +122,10 @@ class PairedDifference:
     """How much one run is above another on the same images.
 
     Args:
-        clean (Difference): Of the clean mIoU.
+        clean (Difference): Of the clean score.
         mean (Difference): Of the mean over corruptions.
         retention (Difference): Of the retention.
-        corruptions (dict[str, Difference]): Of the mIoU by corruption.
+        corruptions (dict[str, Difference]): Of the score by corruption.
     """
 
     clean: Difference
@@ -122,7 +134,7 @@ class PairedDifference:
     corruptions: dict[str, Difference]
 
 
-def paired_difference(protocol: Protocol, one: RunCounts, other: RunCounts) -> PairedDifference:
+def paired_difference(protocol: Protocol, one: RunResult, other: RunResult) -> PairedDifference:
     """Differences of two runs with intervals, by the paired bootstrap over images.
 
     Both runs are taken on the same resamples: what makes an image hard for both cancels, and the
@@ -130,9 +142,9 @@ def paired_difference(protocol: Protocol, one: RunCounts, other: RunCounts) -> P
 
     Args:
         protocol (Protocol): The protocol of both.
-        one (RunCounts): Counts of a run, see
+        one (RunResult): What a run left of its images, see
             :func:`mmseg_robust.evaluation.record_files.read_counts`.
-        other (RunCounts): Counts of the run that is subtracted, in any order of the images.
+        other (RunResult): The same of the run that is subtracted, in any order of the images.
 
     Returns:
         PairedDifference: ``one`` minus ``other``.
@@ -140,8 +152,8 @@ def paired_difference(protocol: Protocol, one: RunCounts, other: RunCounts) -> P
     Raises:
         InputError: If the runs have other images, labels, classes or passes.
     """
-    areas = _same_images(protocol, one, other)
-    ours, theirs = _figures(protocol, one.areas), _figures(protocol, areas)
+    other = _same_images(protocol, one, other)
+    ours, theirs = _figures(protocol, one), _figures(protocol, other)
     return PairedDifference(
         clean=_difference([run.clean for run in ours], [run.clean for run in theirs]),
         mean=_difference([run.mean for run in ours], [run.mean for run in theirs]),
@@ -161,22 +173,21 @@ def _difference(ours: Sequence[float], theirs: Sequence[float]) -> Difference:
     return Difference(value, percentile_interval(resampled))
 
 
-def _figures(protocol: Protocol, areas: np.ndarray) -> list[Robustness]:
+def _figures(protocol: Protocol, run: RunResult) -> list[Robustness]:
     """The figures on all images, then those of each resample."""
-    total = mean_of_present(iou_by_class(areas.sum(0, dtype=np.int64)))
-    return resampled_figures(protocol, np.concatenate([total[None], resampled_scores(areas)]))
+    scores = np.concatenate([run.scores()[None], run.resampled_scores()])
+    return resampled_figures(protocol, scores)
 
 
-def _same_images(protocol: Protocol, one: RunCounts, other: RunCounts) -> np.ndarray:
-    """Areas of the other run in the order of the one's images."""
-    shapes = one.areas.shape[1:], other.areas.shape[1:]
-    if shapes[0] != shapes[1] or shapes[0][0] != len(protocol.passes):
+def _same_images(protocol: Protocol, one: RunResult, other: RunResult) -> RunResult:
+    """The other run with its images in the order of the one's."""
+    found = one.num_passes, other.num_passes
+    if found != (len(protocol.passes), len(protocol.passes)) or type(one) is not type(other):
         raise InputError(
             f"The runs cannot be paired: {protocol.name} has {len(protocol.passes)} passes, their "
-            f"counts hold {shapes[0][0]} and {shapes[1][0]} passes of {shapes[0][2]} and "
-            f"{shapes[1][2]} classes."
+            f"counts hold {found[0]} and {found[1]} passes ({one.measure.title} and "
+            f"{other.measure.title})."
         )
-    areas = other.areas
     if one.names != other.names:
         shared = set(one.names) & set(other.names)
         if not len(shared) == len(one.names) == len(other.names):
@@ -185,15 +196,13 @@ def _same_images(protocol: Protocol, one: RunCounts, other: RunCounts) -> np.nda
                 f"images {len(shared)} have a name in common. Measure both on the same images."
             )
         place = {name: index for index, name in enumerate(other.names)}
-        areas = areas[[place[name] for name in one.names]]
-    # Sorted, because the order of the classes decides nothing.
-    ours, theirs = (np.sort(counts[:, 0, LABEL], axis=-1) for counts in (one.areas, areas))
-    if not np.array_equal(ours, theirs):
+        other = other.in_order([place[name] for name in one.names])
+    if not np.array_equal(one.labels(), other.labels()):
         raise InputError(
             "The runs cannot be paired: images of one name have other labels in the two. Measure "
             "both with the same labels, reduce_zero_label and ignore_index."
         )
-    return areas
+    return other
 
 
 def _listed(classes: Sequence[str]) -> str:

@@ -15,10 +15,12 @@ from mmseg_robust.datasets.corrupted_tree.records import MANIFEST, read_manifest
 from mmseg_robust.evaluation.baseline import read_baseline
 from mmseg_robust.evaluation.comparison import (
     check_classes,
+    check_measure,
     dataset_classes,
     warn_of_differences,
 )
 from mmseg_robust.evaluation.image_counts import ImageCounts
+from mmseg_robust.evaluation.measures import MIOU
 from mmseg_robust.evaluation.pass_counts import PassCounter, with_own_logits
 from mmseg_robust.evaluation.provenance import package_versions
 from mmseg_robust.evaluation.record import build_record, flat_metrics
@@ -54,9 +56,9 @@ class CorruptionErrorMetric(BaseMetric):
         prefix (str, optional): Prefix of the metrics' names. Defaults to ``'robustness'``.
 
     Raises:
-        InputError: If the protocol is unknown, the baseline is missing or of another protocol, or
-            ``out_file`` cannot be written; later, if the dataset names no classes or the baseline
-            has other ones, a path fits no cell, or a cell lacks images.
+        InputError: If the protocol is unknown, the baseline is missing, of another protocol or of a
+            classifier, or ``out_file`` cannot be written; later, if the dataset names no classes or
+            the baseline has other ones, a path fits no cell, or a cell lacks images.
 
     Example:
         >>> test_evaluator = dict(type='CorruptionErrorMetric', protocol='cityscapes-c',
@@ -79,6 +81,8 @@ class CorruptionErrorMetric(BaseMetric):
         self.protocol = get_protocol(protocol)
         self.root = root
         self.baseline = None if baseline is None else read_baseline(baseline, self.protocol)
+        if self.baseline is not None:
+            check_measure(self.baseline, MIOU)
         self.ignore_index = ignore_index
         self.out_file = out_file
         if out_file is not None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmseg_robust.corruptions import Protocol
+from mmseg_robust.evaluation.measures import measure_of
 from mmseg_robust.evaluation.table import columns, headline, rows
 
 _FIGURES = ("aAcc", "mAcc", "ECE", "flip_rate", "nan_images")
@@ -23,17 +24,20 @@ def to_csv(record: Mapping[str, Any]) -> str:
     Returns:
         str: Columns ``corruption``, ``severity``, ``mIoU``, ``mIoU_low`` and ``mIoU_high`` (its
         interval), ``aAcc``, ``mAcc``, ``ECE``, ``flip_rate``, ``nan_images``, then the IoU of each
-        class as ``IoU_<class>``.
+        class as ``IoU_<class>``. For a classifier ``top1_error`` in place of ``mIoU``, and neither
+        ``aAcc``, ``mAcc`` nor classes.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    classes = [f"IoU_{name}" for name in record["classes"]]
-    score = ["mIoU", "mIoU_low", "mIoU_high"]
-    writer.writerow(["corruption", "severity", *score, *_FIGURES, *classes])
-    for entry in [record["clean"], *record["cells"]]:
-        interval = entry["mIoU_interval"] or (None, None)
-        figures = (entry[name] for name in _FIGURES)
-        values = [entry["mIoU"], *interval, *figures, *entry["IoU"]]
+    key, clean = measure_of(record).key, record["clean"]
+    classes = [f"IoU_{name}" for name in record["classes"]] if "IoU" in clean else []
+    names = [name for name in _FIGURES if name in clean]
+    score = [key, f"{key}_low", f"{key}_high"]
+    writer.writerow(["corruption", "severity", *score, *names, *classes])
+    for entry in [clean, *record["cells"]]:
+        interval = entry[f"{key}_interval"] or (None, None)
+        figures = (entry[name] for name in names)
+        values = [entry[key], *interval, *figures, *entry.get("IoU", ())]
         writer.writerow([entry["corruption"], entry["severity"], *map(_known, values)])
     return buffer.getvalue()
 
@@ -50,7 +54,7 @@ def to_markdown(record: Mapping[str, Any], protocol: Protocol) -> str:
         protocol (Protocol): Its protocol.
 
     Returns:
-        str: A list of figures, the table, and the notes. Scores are mIoU in percent.
+        str: A list of figures, the table, and the notes: mIoU or top-1 error in percent.
     """
     heads = columns(record, protocol)
     table = [

@@ -11,6 +11,7 @@ from typing import Any
 from mmseg_robust.corruptions import Protocol, get_protocol
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.baseline import Baseline, read_baseline
+from mmseg_robust.evaluation.comparison import check_measure
 from mmseg_robust.evaluation.published import find_baseline
 from mmseg_robust.evaluation.record_files import read_record
 from mmseg_robust.evaluation.report import RECORD
@@ -69,11 +70,11 @@ def read_runs(given: Sequence[str], names: Sequence[str] | None = None) -> list[
         names (Sequence[str], optional): A name for each. Defaults to names made from what is given.
 
     Returns:
-        list[Run]: The runs, all of one protocol, version and set of classes.
+        list[Run]: The runs, all of one protocol, version, measure and set of classes.
 
     Raises:
         InputError: If a record is missing or damaged, if there is not one name for each run, or if
-            the runs differ in protocol or classes. The message says what differs.
+            the runs differ in protocol, measure or classes. The message says what differs.
     """
     if names is not None and (len(names) != len(given) or len(set(names)) != len(names)):
         raise InputError(f"Give {len(given)} different names, one a run, got: {', '.join(names)}.")
@@ -85,6 +86,8 @@ def read_runs(given: Sequence[str], names: Sequence[str] | None = None) -> list[
         Run(name, record, read_baseline(file, protocol))
         for name, record, file in zip(titles, records, files)
     ]
+    for run in runs[1:]:
+        check_measure(run.scores, runs[0].scores.measure)
     _check_classes(runs)
     return runs
 

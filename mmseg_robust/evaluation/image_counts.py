@@ -1,26 +1,40 @@
-"""What a tested image leaves behind, and the sum over all images: whole numbers, nothing else.
+"""What an image leaves behind that a segmentor was tested on, and the sum over all images.
 
-Every figure of a report is made from these, so that none needs the model again.
+Whole numbers, nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
-from mmseg_robust.evaluation.areas import INTERSECT, LABEL, PREDICTION
-
-BINS = 240
-"""Bins of confidence in [0, 1]; a multiple of the 10, 15 or 20 that calibration is stated with."""
-
-WRONG, RIGHT = 0, 1
-"""Rows of a confidence histogram."""
+from mmseg_robust.corruptions import Protocol
+from mmseg_robust.evaluation.areas import (
+    INTERSECT,
+    LABEL,
+    PREDICTION,
+    cell_scores,
+    iou_by_class,
+    mean_of_present,
+)
+from mmseg_robust.evaluation.bootstrap import resampled_scores
+from mmseg_robust.evaluation.calibration import BINS, expected_calibration_error, flip_rate
+from mmseg_robust.evaluation.measures import MIOU, Measure
+from mmseg_robust.evaluation.results import (
+    Arrays,
+    ImageResult,
+    ResultSums,
+    RunResult,
+    check_shapes,
+)
 
 
 @dataclass(frozen=True)
-class ImageCounts:
+class ImageCounts(ImageResult):
     """Counts of one image in all passes of a protocol (K, the clean one first), C classes.
 
     Args:
@@ -33,7 +47,7 @@ class ImageCounts:
             weaker severity of the same corruption (the clean one for the weakest), and pixels
             compared, int64, shape (K, 2); zeros for the clean pass.
         confidence (np.ndarray): Labelled pixels by confidence, int64, shape (K, 2, BINS), see
-            ``WRONG`` and ``RIGHT``.
+            :mod:`mmseg_robust.evaluation.calibration`.
     """
 
     name: str
@@ -42,9 +56,32 @@ class ImageCounts:
     flips: np.ndarray
     confidence: np.ndarray
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See the base class."""
+        return {
+            "confusion": self.confusion,
+            "nan": self.nan,
+            "flips": self.flips,
+            "confidence": self.confidence.astype(np.int32),
+        }
+
+    @classmethod
+    def from_arrays(cls, name: str, arrays: Arrays, num_passes: int) -> ImageCounts | None:
+        """See the base class."""
+        counts = cls(
+            name=name,
+            confusion=arrays["confusion"],
+            nan=arrays["nan"],
+            flips=arrays["flips"],
+            confidence=arrays["confidence"].astype(np.int64),
+        )
+        shapes = counts.nan.shape, counts.flips.shape, counts.confidence.shape
+        whole = shapes == ((num_passes,), (num_passes, 2), (num_passes, 2, BINS))
+        return counts if whole and counts.confusion.shape[1:] == (4,) else None
+
 
 @dataclass(frozen=True)
-class RunCounts:
+class RunCounts(RunResult):
     """Counts of a run: N images, K passes, C classes.
 
     Args:
@@ -58,6 +95,8 @@ class RunCounts:
         confidence (np.ndarray): Sum over images, int64, shape (K, 2, BINS).
     """
 
+    measure: ClassVar[Measure] = MIOU
+
     names: tuple[str, ...]
     areas: np.ndarray
     confusion: np.ndarray
@@ -65,13 +104,79 @@ class RunCounts:
     flips: np.ndarray
     confidence: np.ndarray
 
-    @property
+    @cached_property
     def total_areas(self) -> np.ndarray:
         """Sum of the areas over images, int64, shape (K, 3, C)."""
         return self.areas.sum(0, dtype=np.int64)
 
+    @property
+    def num_passes(self) -> int:
+        """See the base class."""
+        return self.areas.shape[1]
 
-class CountSums:
+    def arrays(self) -> dict[str, np.ndarray]:
+        """See the base class."""
+        return {name: getattr(self, name) for name in CountSums.joined}
+
+    @classmethod
+    def from_arrays(cls, names: tuple[str, ...], arrays: Arrays) -> RunCounts:
+        """See the base class."""
+        classes, passes = arrays["areas"].shape[-1], arrays["nan_images"].size
+        shapes = {
+            "areas": (len(names), passes, 3, classes),
+            "confusion": (passes, classes + 1, classes + 1),
+            "nan_images": (passes,),
+            "flips": (len(names), passes, 2),
+            "confidence": (passes, 2, BINS),
+        }
+        check_shapes(arrays, {name: (np.integer, shape) for name, shape in shapes.items()})
+        return cls(names, **{name: arrays[name] for name in shapes})
+
+    def figures(self, protocol: Protocol, index: int) -> dict[str, Any]:
+        """See the base class."""
+        areas = self.total_areas[index]
+        scores = cell_scores(areas)
+        union = areas[PREDICTION] + areas[LABEL] - areas[INTERSECT]
+        return {
+            "mIoU": scores.mIoU,
+            "aAcc": scores.aAcc,
+            "mAcc": scores.mAcc,
+            "IoU": list(scores.iou),
+            "areas": {
+                "intersect": areas[INTERSECT].tolist(),
+                "union": union.tolist(),
+                "prediction": areas[PREDICTION].tolist(),
+                "label": areas[LABEL].tolist(),
+            },
+            "nan_images": int(self.nan_images[index]),
+            "ECE": expected_calibration_error(self.confidence[index]),
+            "flip_rate": flip_rate(self.flips[:, index]),
+        }
+
+    def scores(self) -> np.ndarray:
+        """See the base class."""
+        return mean_of_present(iou_by_class(self.total_areas))
+
+    def resampled_scores(self) -> np.ndarray:
+        """See the base class."""
+        return resampled_scores(self.areas)
+
+    def image_scores(self) -> np.ndarray:
+        """mIoU of each image over the classes that it has or the model saw."""
+        # Image by image: float64 of all would be several times the counts.
+        return np.stack([mean_of_present(iou_by_class(image)) for image in self.areas])
+
+    def labels(self) -> np.ndarray:
+        """Labelled pixels by class, sorted, because the order of the classes decides nothing."""
+        return np.sort(self.areas[:, 0, LABEL], axis=-1)
+
+    def in_order(self, order: Sequence[int]) -> RunCounts:
+        """See the base class."""
+        names = tuple(self.names[index] for index in order)
+        return replace(self, names=names, areas=self.areas[order], flips=self.flips[order])
+
+
+class CountSums(ResultSums):
     """Adds up the counts of images as they come.
 
     Args:
@@ -79,6 +184,8 @@ class CountSums:
         num_passes (int): Passes of the protocol, K.
         num_classes (int): Number of classes, C.
     """
+
+    joined = ("areas", "confusion", "nan_images", "flips", "confidence")
 
     def __init__(self, num_images: int, num_passes: int, num_classes: int) -> None:
         size = num_classes + 1

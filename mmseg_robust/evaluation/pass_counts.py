@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,34 +11,12 @@ from torch import Tensor
 
 from mmseg_robust.corruptions import Cell
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.image_counts import BINS, ImageCounts
+from mmseg_robust.evaluation.calibration import BINS
+from mmseg_robust.evaluation.image_counts import ImageCounts
+from mmseg_robust.evaluation.pending import Counter, Pending
 
 
-@dataclass(frozen=True)
-class PendingCounts:
-    """Counts of an image that are on their way to the host.
-
-    Args:
-        name (str): Name of the image.
-        tensors (tuple[Tensor, ...]): Confusion tables, NaN flags, flips, confidences, on the host.
-        arrived (torch.cuda.Event, optional): When they are there; None if they already are.
-    """
-
-    name: str
-    tensors: tuple[Tensor, ...]
-    arrived: torch.cuda.Event | None
-
-    def wait(self) -> ImageCounts:
-        """The counts; waits for them."""
-        if self.arrived is not None:
-            self.arrived.synchronize()
-        tables, nan, flips, confidence = (tensor.numpy() for tensor in self.tensors)
-        places = np.nonzero(tables)
-        confusion = np.stack([*places, tables[places]], axis=1).astype(np.int32)
-        return ImageCounts(self.name, confusion, nan, flips, confidence)
-
-
-class PassCounter:
+class PassCounter(Counter):
     """Counts the passes of one image.
 
     Args:
@@ -102,23 +79,23 @@ class PassCounter:
         flipped = (weaker != prediction).sum()
         return torch.stack([flipped, torch.full_like(flipped, prediction.numel())])
 
-    def finish(self) -> PendingCounts:
+    def finish(self) -> Pending[ImageCounts]:
         """Sends the counts to the host.
 
         Returns:
-            PendingCounts: Of all passes.
+            Pending[ImageCounts]: Of all passes.
         """
         order = range(len(self.passes))
         groups = (self._tables, self._nan, self._flips, self._confidence)
         stacked = [torch.stack([group[index] for index in order]) for group in groups]
-        if not stacked[0].is_cuda:
-            return PendingCounts(self.name, tuple(stacked), None)
-        hosts = [torch.empty_like(tensor, device="cpu", pin_memory=True) for tensor in stacked]
-        for host, tensor in zip(hosts, stacked):
-            host.copy_(tensor, non_blocking=True)
-        arrived = torch.cuda.Event()
-        arrived.record()
-        return PendingCounts(self.name, tuple(hosts), arrived)
+        return Pending(stacked, self._made)
+
+    def _made(
+        self, tables: np.ndarray, nan: np.ndarray, flips: np.ndarray, confidence: np.ndarray
+    ) -> ImageCounts:
+        places = np.nonzero(tables)
+        confusion = np.stack([*places, tables[places]], axis=1).astype(np.int32)
+        return ImageCounts(self.name, confusion, nan, flips, confidence)
 
 
 def with_own_logits(sample: Mapping[str, Any], data_batch: Any) -> dict[str, Any]:

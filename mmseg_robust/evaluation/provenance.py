@@ -10,6 +10,7 @@ import mmseg_robust
 PACKAGES = (
     "torch",
     "mmsegmentation",
+    "mmpretrain",
     "mmengine",
     "mmcv",
     "mmcv-lite",

@@ -1,4 +1,4 @@
-"""The record of a robustness run: every figure of its report, made from counts alone.
+"""The record of a robustness run: every figure of its report, made from what its images left.
 
 A record holds, scores and intervals in percent and unrounded (``ECE`` and ``flip_rate`` from 0 to
 1), NaN and what is not known as ``null``:
@@ -25,6 +25,11 @@ A record holds, scores and intervals in percent and unrounded (``ECE`` and ``fli
   :mod:`mmseg_robust.evaluation.bootstrap`;
 * ``notes``: what is left out, and why.
 
+A classifier's record has ``top1_error`` and ``top1_error_interval`` wherever a segmentor's has
+``mIoU`` and ``mIoU_interval``, and ``clean``, ``mean`` and the mean's ``difference`` in its
+``summary`` are errors; ``retention`` is that of the accuracy. It lacks ``aAcc``, ``mAcc``, ``IoU``
+and ``areas``, and its ``ECE`` and ``flip_rate`` count images.
+
 Version 1 had no intervals, ``ECE``, ``flip_rate``, ``severities``, ``difference``, ``bootstrap``
 and ``notes``.
 """
@@ -39,12 +44,6 @@ import numpy as np
 
 from mmseg_robust.corruptions import CLEAN, Cell, Protocol
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.areas import (
-    INTERSECT,
-    LABEL,
-    PREDICTION,
-    cell_scores,
-)
 from mmseg_robust.evaluation.baseline import Baseline
 from mmseg_robust.evaluation.bootstrap import (
     LEVEL,
@@ -53,10 +52,10 @@ from mmseg_robust.evaluation.bootstrap import (
     Interval,
     bootstrap_intervals,
 )
-from mmseg_robust.evaluation.calibration import expected_calibration_error, flip_rate
 from mmseg_robust.evaluation.comparison import paired_difference
-from mmseg_robust.evaluation.image_counts import RunCounts
+from mmseg_robust.evaluation.measures import Measure, measure_of
 from mmseg_robust.evaluation.record_files import SCHEMA, SCHEMA_VERSION, read_counts
+from mmseg_robust.evaluation.results import RunResult
 from mmseg_robust.evaluation.robustness_metrics import (
     Robustness,
     corruption_errors,
@@ -73,17 +72,17 @@ _SHARES = ("clean_ECE", "ECE", "flip_rate")
 
 def build_record(
     protocol: Protocol,
-    counts: RunCounts,
+    counts: RunResult,
     classes: tuple[str, ...],
     run: Mapping[str, Any],
     baseline: Baseline | None = None,
 ) -> Record:
-    """Makes the record of a run from its counts.
+    """Makes the record of a run from what its images left.
 
     Args:
         protocol (Protocol): The protocol.
-        counts (RunCounts): Counts of all ranks, passes in the order of ``protocol.passes``. Where
-            no confidence or no flips were counted, ECE or flip rates are NaN.
+        counts (RunResult): That of all ranks, passes in the order of ``protocol.passes``. Where no
+            confidence or no flips were counted, ECE or flip rates are NaN.
         classes (tuple[str, ...]): Names of the classes.
         run (Mapping[str, Any]): What was run, as JSON can hold it.
         baseline (Baseline, optional): The run to compare with. Defaults to None.
@@ -91,9 +90,17 @@ def build_record(
     Returns:
         Record: The record.
     """
-    totals = counts.total_areas
-    entries = [_cell_entry(cell, i, counts, totals[i]) for i, cell in enumerate(protocol.passes)]
-    scores = _by_cell(entries, "mIoU")
+    measure = counts.measure
+    entries: list[Record] = [
+        {
+            "corruption": cell.corruption,
+            "severity": cell.severity,
+            **counts.figures(protocol, index),
+        }
+        for index, cell in enumerate(protocol.passes)
+    ]
+    stated = _by_cell(entries, measure.key)
+    scores = {cell: measure.stated(value) for cell, value in stated.items()}
     figures = _averages(protocol, scores)
     record: Record = {
         "schema": SCHEMA,
@@ -110,15 +117,12 @@ def build_record(
         "num_images": len(counts.names),
         "clean": entries[0],
         "cells": entries[1:],
-        "corruptions": {name: {"mIoU": score} for name, score in figures.corruptions.items()},
-        "groups": {name: {"mIoU": score} for name, score in figures.groups.items()},
-        "severities": {
-            str(severity): {"mIoU": score}
-            for severity, score in severity_means(protocol, scores).items()
-        },
+        "corruptions": _entries(measure, figures.corruptions),
+        "groups": _entries(measure, figures.groups),
+        "severities": _entries(measure, severity_means(protocol, scores)),
         "summary": {
-            "clean": figures.clean,
-            "mean": figures.mean,
+            "clean": measure.stated(figures.clean),
+            "mean": measure.stated(figures.mean),
             "retention": figures.retention,
         },
         "baseline": None,
@@ -133,26 +137,8 @@ def build_record(
     return record
 
 
-def _cell_entry(cell: Cell, index: int, counts: RunCounts, areas: np.ndarray) -> Record:
-    scores = cell_scores(areas)
-    union = areas[PREDICTION] + areas[LABEL] - areas[INTERSECT]
-    return {
-        "corruption": cell.corruption,
-        "severity": cell.severity,
-        "mIoU": scores.mIoU,
-        "aAcc": scores.aAcc,
-        "mAcc": scores.mAcc,
-        "IoU": list(scores.iou),
-        "areas": {
-            "intersect": areas[INTERSECT].tolist(),
-            "union": union.tolist(),
-            "prediction": areas[PREDICTION].tolist(),
-            "label": areas[LABEL].tolist(),
-        },
-        "nan_images": int(counts.nan_images[index]),
-        "ECE": expected_calibration_error(counts.confidence[index]),
-        "flip_rate": flip_rate(counts.flips[:, index]),
-    }
+def _entries(measure: Measure, scores: Mapping[Any, float]) -> Record:
+    return {str(name): {measure.key: measure.stated(score)} for name, score in scores.items()}
 
 
 def _by_cell(entries: list[Record], key: str) -> dict[Cell, float]:
@@ -176,12 +162,13 @@ def _add_averages(record: Record, protocol: Protocol, key: str, reason: str) -> 
         record["notes"].append(f"{key} left out: {reason}.")
 
 
-def _add_intervals(record: Record, protocol: Protocol, counts: RunCounts) -> None:
-    found = bootstrap_intervals(protocol, counts.areas)
-    if len(counts.areas) < 2:
+def _add_intervals(record: Record, protocol: Protocol, counts: RunResult) -> None:
+    measure, key = counts.measure, f"{counts.measure.key}_interval"
+    found = bootstrap_intervals(protocol, counts.resampled_scores())
+    if len(counts.names) < 2:
         record["notes"].append("Intervals left out: they need the counts of two images or more.")
     for entry, interval in zip([record["clean"], *record["cells"]], found.cells):
-        entry["mIoU_interval"] = _ends(interval)
+        entry[key] = _ends(measure.stated_interval(interval))
     by_part: dict[str, Mapping[Any, Interval]] = {
         "corruptions": found.corruptions,
         "groups": found.groups,
@@ -189,9 +176,11 @@ def _add_intervals(record: Record, protocol: Protocol, counts: RunCounts) -> Non
     }
     for part, intervals in by_part.items():
         for name, interval in intervals.items():
-            record[part][str(name)]["mIoU_interval"] = _ends(interval)
-    for name in ("clean", "mean", "retention"):
-        record["summary"][f"{name}_interval"] = _ends(getattr(found, name))
+            record[part][str(name)][key] = _ends(measure.stated_interval(interval))
+    for name in ("clean", "mean"):
+        interval = measure.stated_interval(getattr(found, name))
+        record["summary"][f"{name}_interval"] = _ends(interval)
+    record["summary"]["retention_interval"] = _ends(found.retention)
 
 
 def _ends(interval: Interval) -> list[float] | None:
@@ -202,7 +191,7 @@ def _add_comparison(
     record: Record,
     protocol: Protocol,
     figures: Robustness,
-    counts: RunCounts,
+    counts: RunResult,
     baseline: Baseline | None,
 ) -> None:
     """Adds what a baseline gives, or a note that there is none."""
@@ -218,7 +207,7 @@ def _add_comparison(
     summary["mCE"] = errors.mce
     summary["relative_mCE"] = errors.relative_mce
     summary["difference"] = {
-        "mean": figures.mean - baseline.figures.mean,
+        "mean": counts.measure.stated_change(figures.mean - baseline.figures.mean),
         "retention": figures.retention - baseline.figures.retention,
     }
     unharmed = [
@@ -237,7 +226,7 @@ def _add_comparison(
         record["notes"].append(f"No interval of the difference to {baseline.path!r}: {error}")
         return
     summary["difference_interval"] = {
-        "mean": _ends(paired.mean.interval),
+        "mean": _ends(counts.measure.stated_change_interval(paired.mean.interval)),
         "retention": _ends(paired.retention.interval),
     }
 
@@ -251,13 +240,13 @@ def flat_metrics(record: Mapping[str, Any]) -> dict[str, float]:
     Returns:
         dict[str, float]: ``clean``, ``mean``, ``retention``, with a baseline ``mCE`` and
         ``relative_mCE``, where they are known ``clean_ECE``, ``ECE`` and ``flip_rate``, then one
-        entry a group and a corruption. Percent with two digits; ECE and flip rate from 0 to 1 with
-        four.
+        entry a group and a corruption, mIoU or top-1 error. Percent with two digits; ECE and flip
+        rate from 0 to 1 with four.
     """
-    summary = record["summary"]
-    scores = {key: summary[key] for key in _PERCENTAGES if key in summary}
-    scores.update({name: entry["mIoU"] for name, entry in record["groups"].items()})
-    scores.update({name: entry["mIoU"] for name, entry in record["corruptions"].items()})
+    summary, key = record["summary"], measure_of(record).key
+    scores = {name: summary[name] for name in _PERCENTAGES if name in summary}
+    scores.update({name: entry[key] for name, entry in record["groups"].items()})
+    scores.update({name: entry[key] for name, entry in record["corruptions"].items()})
     shares = {key: summary[key] for key in _SHARES if not math.isnan(summary[key])}
     return {
         **{key: round(value, 2) for key, value in scores.items()},

@@ -1,4 +1,4 @@
-"""Files of a run's results: the record as JSON, and the counts by image as a NumPy archive."""
+"""Files of a run's results: the record as JSON, and what each image left as a NumPy archive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.image_counts import BINS, RunCounts
+from mmseg_robust.evaluation.image_counts import RunCounts
+from mmseg_robust.evaluation.image_predictions import RunPredictions
+from mmseg_robust.evaluation.results import RunResult
 from mmseg_robust.files import read_archive, write_archive, write_whole
 
 SCHEMA = "mmseg_robust.robustness"
@@ -20,8 +22,6 @@ SCHEMA_VERSION = 2
 """Of the records that are written."""
 
 READABLE_VERSIONS = (1, 2)
-
-_PIXELS = ("areas", "confusion", "nan_images", "flips", "confidence")
 
 
 def write_record(record: Mapping[str, Any], path: str | Path) -> None:
@@ -99,54 +99,37 @@ def images_path(record_path: str | Path) -> Path:
     return record_path.with_name(f"{record_path.stem}_images.npz")
 
 
-def write_counts(counts: RunCounts, path: str | Path) -> None:
-    """Writes the counts of a run, from which every figure can be made again.
+def write_counts(counts: RunResult, path: str | Path) -> None:
+    """Writes what the images of a run left, from which every figure can be made again.
 
-    The archive holds the fields of :class:`RunCounts` under their names.
+    The archive holds the fields of :class:`RunCounts` or :class:`RunPredictions` under their names.
 
     Args:
-        counts (RunCounts): The counts.
+        counts (RunResult): What they left.
         path (str | Path): File to write, see :func:`images_path`; its folder is made.
     """
-    arrays = {name: getattr(counts, name) for name in _PIXELS}
-    write_archive(path, names=np.array(counts.names, dtype=str), **arrays)
+    write_archive(path, names=np.array(counts.names, dtype=str), **counts.arrays())
 
 
-def read_counts(path: str | Path) -> RunCounts:
-    """Reads the counts of a run.
+def read_counts(path: str | Path) -> RunResult:
+    """Reads what the images of a run left.
 
     Args:
         path (str | Path): A file written by :func:`write_counts`.
 
     Returns:
-        RunCounts: The counts.
+        RunResult: ``RunPredictions`` of a classifier, else ``RunCounts``.
 
     Raises:
         InputError: If the file is missing, damaged or holds something else.
     """
     try:
         stored = read_archive(path)
-        names = tuple(stored["names"].tolist())
-        arrays = {name: stored[name] for name in _PIXELS}
-        _check_shapes(len(names), arrays)
+        names = tuple(stored.pop("names").tolist())
+        kind = RunPredictions if "predictions" in stored else RunCounts
+        return kind.from_arrays(names, stored)
     except Exception as error:  # see read_archive
         raise InputError(
             f"Cannot read the counts by image {str(path)!r}: {error}. It must be the file that "
             "a run wrote beside its robustness.json: copy it again, or run the test again."
         ) from error
-    return RunCounts(names=names, **arrays)
-
-
-def _check_shapes(num_images: int, arrays: Mapping[str, np.ndarray]) -> None:
-    num_passes, num_classes = arrays["nan_images"].size, arrays["areas"].shape[-1]
-    expected = {
-        "areas": (num_images, num_passes, 3, num_classes),
-        "confusion": (num_passes, num_classes + 1, num_classes + 1),
-        "nan_images": (num_passes,),
-        "flips": (num_images, num_passes, 2),
-        "confidence": (num_passes, 2, BINS),
-    }
-    for name, shape in expected.items():
-        found = arrays[name]
-        if found.shape != shape or not np.issubdtype(found.dtype, np.integer):
-            raise ValueError(f"{name} holds {found.dtype} of shape {found.shape}, not {shape}")

@@ -8,27 +8,27 @@ from typing import Any
 
 from mmseg_robust.corruptions import Protocol
 from mmseg_robust.evaluation.export import to_csv, to_markdown
-from mmseg_robust.evaluation.image_counts import RunCounts
 from mmseg_robust.evaluation.record_files import images_path, write_counts, write_record
+from mmseg_robust.evaluation.results import RunResult
 from mmseg_robust.files import write_whole
 
 RECORD = "robustness.json"
 
 
 def write_report(
-    folder: str | Path, record: Mapping[str, Any], counts: RunCounts, protocol: Protocol
+    folder: str | Path, record: Mapping[str, Any], counts: RunResult, protocol: Protocol
 ) -> list[Path]:
     """Writes what a run leaves behind, each file whole or not at all.
 
     Args:
         folder (str | Path): Where to; it is made.
         record (Mapping[str, Any]): The record of the run.
-        counts (RunCounts): The counts that it was made from.
+        counts (RunResult): What it was made from.
         protocol (Protocol): Its protocol.
 
     Returns:
-        list[Path]: ``robustness.json``, the record; ``robustness_images.npz``, the counts by image;
-        ``robustness.csv``, a line a cell; ``robustness.md``, the table.
+        list[Path]: ``robustness.json``, the record; ``robustness_images.npz``, what each image
+        left; ``robustness.csv``, a line a cell; ``robustness.md``, the table.
     """
     record_path = Path(folder) / RECORD
     counts_path = images_path(record_path)

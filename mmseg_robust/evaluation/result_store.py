@@ -1,4 +1,4 @@
-"""Counts of finished images on disk, so that a killed run loses nothing that it had finished."""
+"""Results of finished images on disk, so that a killed run loses nothing that it had finished."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.image_counts import BINS, ImageCounts
+from mmseg_robust.evaluation.image_counts import ImageCounts
+from mmseg_robust.evaluation.results import ImageResult
 from mmseg_robust.files import read_archive, write_archive, write_whole
 
 IDENTITY = "identity.json"
@@ -27,15 +28,23 @@ class ResultStore:
         identity (Mapping[str, Any]): What decides the numbers, as JSON can hold it. A folder that
             was made with another one is refused.
         num_passes (int): Passes of the protocol.
+        kind (type[ImageResult]): What it holds of an image. Defaults to ``ImageCounts``.
 
     Raises:
         InputError: If the folder belongs to something else or cannot be written.
     """
 
-    def __init__(self, folder: str | Path, identity: Mapping[str, Any], num_passes: int) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        identity: Mapping[str, Any],
+        num_passes: int,
+        kind: type[ImageResult] = ImageCounts,
+    ) -> None:
         self.folder = Path(folder)
         self.identity = dict(identity)
         self.num_passes = num_passes
+        self.kind = kind
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._check_identity()
@@ -77,49 +86,36 @@ class ResultStore:
         """
         return self.folder / f"{index:06d}.npz"
 
-    def write(self, index: int, counts: ImageCounts) -> None:
+    def write(self, index: int, image: ImageResult) -> None:
         """Stores an image.
 
         Args:
             index (int): Place of the image in the dataset.
-            counts (ImageCounts): Its counts.
+            image (ImageResult): Its result.
 
         Raises:
             InputError: If the disk is full or cannot be written.
         """
         try:
-            write_archive(
-                self.path(index), name=np.array(counts.name), confusion=counts.confusion,
-                nan=counts.nan, flips=counts.flips, confidence=counts.confidence.astype(np.int32),
-            )  # fmt: skip
+            write_archive(self.path(index), name=np.array(image.name), **image.arrays())
         except OSError as error:
             raise InputError(
                 f"Cannot write {str(self.path(index))!r}: {error}. Finished images are safe; make "
                 "room and give the same command again."
             ) from error
 
-    def read(self, index: int) -> ImageCounts | None:
-        """Counts of an image.
+    def read(self, index: int) -> ImageResult | None:
+        """Result of an image.
 
         Args:
             index (int): Place of the image in the dataset.
 
         Returns:
-            ImageCounts | None: The counts; None if the image is not finished or its file is
+            ImageResult | None: The result; None if the image is not finished or its file is
             damaged.
         """
         try:
             stored = read_archive(self.path(index))
-            counts = ImageCounts(
-                name=str(stored["name"]),
-                confusion=stored["confusion"],
-                nan=stored["nan"],
-                flips=stored["flips"],
-                confidence=stored["confidence"].astype(np.int64),
-            )
+            return self.kind.from_arrays(str(stored.pop("name")), stored, self.num_passes)
         except Exception:  # see read_archive
             return None
-        passes = self.num_passes
-        shapes = counts.nan.shape, counts.flips.shape, counts.confidence.shape
-        whole = shapes == ((passes,), (passes, 2), (passes, 2, BINS))
-        return counts if whole and counts.confusion.shape[1:] == (4,) else None

@@ -1,10 +1,10 @@
 """Robustness figures from the scores of cells: pure arithmetic on percentages.
 
-Formulas: mean of corruption means and retention as in SegFormer (arXiv 2105.15203, Table 5) and
-FAN (arXiv 2204.12451); corruption error CE and relative CE as in ImageNet-C (Hendrycks and
-Dietterich, ICLR 2019) with the error ``100 - mIoU``, for segmentation the CD and rCD of Kamann and
-Rother (arXiv 1908.05005). The mean is the mPC, retention the rPC of Michaelis et al. (arXiv
-1907.07484).
+A score is the mIoU of a segmentor or the top-1 accuracy of a classifier. Formulas: mean of
+corruption means and retention as in SegFormer (arXiv 2105.15203, Table 5) and FAN (arXiv
+2204.12451); corruption error CE and relative CE as in ImageNet-C (Hendrycks and Dietterich, ICLR
+2019) with the error 100 minus the score, for segmentation the CD and rCD of Kamann and Rother
+(arXiv 1908.05005). The mean is the mPC, retention the rPC of Michaelis et al. (arXiv 1907.07484).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Robustness:
     """Figures of one run, all in percent.
 
     Args:
-        clean (float): Clean mIoU.
-        corruptions (dict[str, float]): mIoU by corruption, mean over its severities.
-        groups (dict[str, float]): mIoU by group, mean over its corruptions.
+        clean (float): Clean score.
+        corruptions (dict[str, float]): Score by corruption, mean over its severities.
+        groups (dict[str, float]): Score by group, mean over its corruptions.
         mean (float): Mean over the corruptions.
         retention (float): ``100 * mean / clean``.
     """

@@ -12,13 +12,13 @@ from mmseg_robust.corruptions import get_protocol
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.comparison import PairedDifference, paired_difference
 from mmseg_robust.evaluation.finished_runs import Run
+from mmseg_robust.evaluation.measures import Measure
 from mmseg_robust.evaluation.record_entries import bounds, figure
 from mmseg_robust.evaluation.record_files import read_counts
 from mmseg_robust.evaluation.robustness_metrics import Robustness, corruption_errors
 
-SUMMARY = ("clean", "mean", "retention")
-RANKINGS = {"retention": True, "mean": True, "mCE": False}
-"""Figures to rank by, and whether more is better."""
+RANKINGS = ("retention", "mean", "mCE")
+"""Figures to rank by."""
 
 # Notes of a record on a baseline that it had, or had not, when it was made.
 _NOTES_ON_BASELINE = ("No baseline", "No interval of the difference")
@@ -38,7 +38,7 @@ class Figure:
 
 
 def figures_of(run: Run, first: Run) -> dict[str, Figure]:
-    """All figures of a run, in percent but for ECE.
+    """All figures of a run as its measure states them, in percent but for ECE.
 
     Args:
         run (Run): The run.
@@ -48,11 +48,16 @@ def figures_of(run: Run, first: Run) -> dict[str, Figure]:
         dict[str, Figure]: ``clean``, ``mean``, ``retention``, ``mCE``, where the record has them
         ``ECE`` and ``flip rate``, then ``[group]`` and each corruption.
     """
-    scores, record = run.scores.figures, run.record
+    scores, record, measure = run.scores.figures, run.record, run.scores.measure
     errors = corruption_errors(scores, first.scores.figures)
+    values = {
+        "clean": measure.stated(scores.clean),
+        "mean": measure.stated(scores.mean),
+        "retention": scores.retention,
+    }
     figures = {
-        name: Figure(getattr(scores, name), bounds(record, "summary", f"{name}_interval"))
-        for name in SUMMARY
+        name: Figure(value, bounds(record, "summary", f"{name}_interval"))
+        for name, value in values.items()
     }
     figures["mCE"] = Figure(errors.mce)
     for name, key, scale in (("ECE", "ECE", 1), ("flip rate", "flip_rate", 100)):
@@ -62,14 +67,14 @@ def figures_of(run: Run, first: Run) -> dict[str, Figure]:
     parts = {f"[{name}]": ("groups", name) for name in scores.groups}
     parts.update({name: ("corruptions", name) for name in scores.corruptions})
     for title, (part, name) in parts.items():
-        interval = bounds(record, part, name, "mIoU_interval")
-        figures[title] = Figure(getattr(scores, part)[name], interval)
+        interval = bounds(record, part, name, f"{measure.key}_interval")
+        figures[title] = Figure(measure.stated(getattr(scores, part)[name]), interval)
     return figures
 
 
 @dataclass(frozen=True)
 class Differences:
-    """How far a run is above another.
+    """How far a run is above another, as their measure states it.
 
     Args:
         figures (dict[str, Figure]): Percentage points by ``clean``, ``mean``, ``retention`` and
@@ -91,24 +96,28 @@ def differences(run: Run, first: Run) -> Differences:
     Returns:
         Differences: The differences.
     """
-    values = dict(_minus(run.scores.figures, first.scores.figures))
+    measure = run.scores.measure
+    values = dict(_minus(run.scores.figures, first.scores.figures, measure))
     try:
         paired = _paired(run, first)
     except InputError as error:
         note = f"No intervals for {run.name} minus {first.name}: {error}"
         return Differences({name: Figure(value) for name, value in values.items()}, note)
-    parts = {name: getattr(paired, name) for name in SUMMARY}
-    parts.update(paired.corruptions)
+    intervals = {"retention": paired.retention.interval}
+    parts = {"clean": paired.clean, "mean": paired.mean, **paired.corruptions}
+    for name, part in parts.items():
+        intervals[name] = measure.stated_change_interval(part.interval)
     return Differences(
-        {name: Figure(value, _known(parts[name].interval)) for name, value in values.items()}
+        {name: Figure(value, _known(intervals[name])) for name, value in values.items()}
     )
 
 
-def _minus(run: Robustness, first: Robustness) -> Iterator[tuple[str, float]]:
-    for name in SUMMARY:
-        yield name, getattr(run, name) - getattr(first, name)
+def _minus(run: Robustness, first: Robustness, measure: Measure) -> Iterator[tuple[str, float]]:
+    for name in ("clean", "mean"):
+        yield name, measure.stated_change(getattr(run, name) - getattr(first, name))
+    yield "retention", run.retention - first.retention
     for name, score in run.corruptions.items():
-        yield name, score - first.corruptions[name]
+        yield name, measure.stated_change(score - first.corruptions[name])
 
 
 def _paired(run: Run, first: Run) -> PairedDifference:
@@ -137,9 +146,12 @@ def ranked(runs: Sequence[Run], key: str) -> list[Run]:
         list[Run]: The runs; those whose figure has no meaning come last.
     """
 
+    measure = runs[0].scores.measure
+    less_is_better = key == "mCE" or (key == "mean" and measure.is_error)
+
     def place(run: Run) -> float:
         value = figures_of(run, runs[0])[key].value
-        return math.inf if math.isnan(value) else -value if RANKINGS[key] else value
+        return math.inf if math.isnan(value) else value if less_is_better else -value
 
     return sorted(runs, key=place)
 

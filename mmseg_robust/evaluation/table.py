@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from prettytable import PrettyTable
 
 from mmseg_robust.corruptions import Cell, Protocol
+from mmseg_robust.evaluation.measures import measure_of
 
 
 def log_record(record: Mapping[str, Any], protocol: Protocol, logger: Any) -> None:
@@ -29,8 +30,7 @@ def log_record(record: Mapping[str, Any], protocol: Protocol, logger: Any) -> No
         if entry["nan_images"]:
             print_log(
                 f"The model gave NaN for {entry['nan_images']} images of cell "
-                f"{Cell(entry['corruption'], entry['severity'])}; where the logits of a pixel hold "
-                "NaN, argmax picks its class.",
+                f"{Cell(entry['corruption'], entry['severity'])}; {measure_of(record).if_nan}.",
                 logger,
                 logging.WARNING,
             )
@@ -44,7 +44,7 @@ def format_table(record: Mapping[str, Any], protocol: Protocol) -> str:
         protocol (Protocol): Its protocol.
 
     Returns:
-        str: Several lines of text. Scores are mIoU in percent.
+        str: Several lines of text: mIoU or top-1 error in percent.
     """
     table = PrettyTable(columns(record, protocol))
     table.align = "r"
@@ -83,7 +83,7 @@ def columns(record: Mapping[str, Any], protocol: Protocol) -> list[str]:
 
 
 def rows(record: Mapping[str, Any], protocol: Protocol) -> list[Row]:
-    """The clean score, the corruptions by group with the group's mean, and the mean.
+    """The clean images, the corruptions by group with the group's mean, and the mean.
 
     Args:
         record (Mapping[str, Any]): A record.
@@ -93,26 +93,26 @@ def rows(record: Mapping[str, Any], protocol: Protocol) -> list[Row]:
         list[Row]: The rows, see :func:`columns`.
     """
     severities, summary = list(record["severities"]), record["summary"]
-    blank = [None] * len(severities)
-    scores = {(e["corruption"], str(e["severity"])): e["mIoU"] for e in record["cells"]}
+    blank, key = [None] * len(severities), measure_of(record).key
+    figures = {(e["corruption"], str(e["severity"])): e[key] for e in record["cells"]}
 
     def row(name: str, by_severity: list, entry: Mapping[str, Any], ends: bool = False) -> Row:
-        texts = [digits(score) for score in (*by_severity, entry["mIoU"])]
+        texts = [digits(value) for value in (*by_severity, entry[key])]
         errors = [] if record["baseline"] is None else [digits(entry.get("CE"))]
-        return Row((name, *texts, _span(entry["mIoU_interval"]), *errors), ends)
+        return Row((name, *texts, _span(entry[f"{key}_interval"]), *errors), ends)
 
     found = [row("clean", blank, record["clean"], True)]
     for group, names in protocol.groups.items():
         for name in names:
-            by_severity = [scores.get((name, severity)) for severity in severities]
+            by_severity = [figures.get((name, severity)) for severity in severities]
             found.append(row(name, by_severity, record["corruptions"][name]))
         found.append(row(f"[{group}]", blank, record["groups"][group], True))
     mean = {
-        "mIoU": summary["mean"],
-        "mIoU_interval": summary["mean_interval"],
+        key: summary["mean"],
+        f"{key}_interval": summary["mean_interval"],
         "CE": summary.get("mCE"),
     }
-    by_severity = [entry["mIoU"] for entry in record["severities"].values()]
+    by_severity = [entry[key] for entry in record["severities"].values()]
     return [*found, row("mean", by_severity, mean)]
 
 
@@ -125,16 +125,16 @@ def headline(record: Mapping[str, Any]) -> list[str]:
     Returns:
         list[str]: A few lines.
     """
-    summary, protocol = record["summary"], record["protocol"]
+    summary, protocol, measure = record["summary"], record["protocol"], measure_of(record)
     clean, mean, retention = (
         f"{digits(summary[name])}{unit}{_brackets(summary[f'{name}_interval'])}"
         for name, unit in (("clean", ""), ("mean", ""), ("retention", " %"))
     )
-    lines = [
-        f"{protocol['name']} (version {protocol['version']}), {record['num_images']} images: "
-        f"clean {clean}, corrupted {mean},",
-        f"retention {retention}",
-    ]
+    what = f"{protocol['name']} (version {protocol['version']}), {record['num_images']} images: "
+    scores = f"clean {clean}, corrupted {mean},"
+    # A score needs no name, an error does.
+    first = [f"{what}{measure.title}", scores] if measure.is_error else [what + scores]
+    lines = [*first, f"retention {retention}"]
     shares = {"ECE clean": "clean_ECE", "ECE corrupted": "ECE", "flip rate": "flip_rate"}
     known = [
         f"{name} {digits(summary[key], 4)}"

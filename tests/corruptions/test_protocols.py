@@ -53,6 +53,17 @@ def test_the_others() -> None:
     assert "no standard" in get_protocol("ade20k-c").source
 
 
+def test_a_pass_is_compared_with_the_next_weaker_one() -> None:
+    protocol = get_protocol("cityscapes-c")
+    for index, cell in enumerate(protocol.passes):
+        weaker = protocol.passes[protocol.weaker_pass(index)]
+        expected = (cell.corruption, cell.severity - 1) if cell.severity > 1 else ("clean", 0)
+        assert weaker == expected
+    fog = get_protocol("demo").passes.index(Cell("fog", 2))  # the demo has severities 2 and 4
+    assert get_protocol("demo").weaker_pass(fog) == 0
+    assert get_protocol("demo").weaker_pass(fog + 1) == fog
+
+
 def test_an_unknown_protocol_lists_all() -> None:
     with pytest.raises(InputError) as caught:
         get_protocol("cityscape-c")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mmseg_robust.corruptions import get_protocol
-from mmseg_robust.evaluation.image_counts import BINS, ImageCounts, RunCounts, join_images
+from mmseg_robust.evaluation.calibration import BINS
+from mmseg_robust.evaluation.image_counts import ImageCounts, RunCounts, join_images
 
 PROTOCOL = get_protocol("demo")
 CLASSES = ("road", "sky", "tree")

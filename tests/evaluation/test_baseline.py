@@ -43,7 +43,7 @@ def test_a_published_table_is_found_by_name() -> None:
 
 
 def test_a_record_of_version_1_serves_as_baseline() -> None:
-    path = ROOT / "docs" / "results" / "camvid" / "runs" / "plain.seed0.test.json"
+    path = Path(__file__).with_name("data") / "version_1_plain.json"
     content = json.loads(path.read_text())
     assert content["schema_version"] == 1
     figures = read_baseline(path, get_protocol("cityscapes-c")).figures

@@ -67,7 +67,7 @@ def plain_interval(values: list[float]) -> tuple[float, float]:
 
 def test_every_interval_equals_that_of_a_plain_loop(counts: RunCounts) -> None:
     scores = [dict(zip(PROTOCOL.passes, row)) for row in plain_scores(counts.areas)]
-    found = bootstrap_intervals(PROTOCOL, counts.areas)
+    found = bootstrap_intervals(PROTOCOL, resampled_scores(counts.areas))
 
     def mean(row: dict[Cell, float], names: tuple[str, ...]) -> float:
         return sum((row[Cell(name, 2)] + row[Cell(name, 4)]) / 2 for name in names) / len(names)
@@ -146,12 +146,12 @@ def test_percentiles(values: list[float], expected: tuple[float, float]) -> None
 def test_no_value_no_interval(counts: RunCounts) -> None:
     assert all(map(math.isnan, percentile_interval([math.nan] * 3)))
     nothing = np.zeros_like(counts.areas)
-    found = bootstrap_intervals(PROTOCOL, nothing)
+    found = bootstrap_intervals(PROTOCOL, resampled_scores(nothing))
     assert all(map(math.isnan, (*found.mean, *found.retention, *found.cells[3])))
 
 
 def test_one_image_tells_nothing_about_others(counts: RunCounts) -> None:
-    found = bootstrap_intervals(PROTOCOL, counts.areas[:1])
+    found = bootstrap_intervals(PROTOCOL, resampled_scores(counts.areas[:1]))
     assert all(map(math.isnan, (*found.clean, *found.groups["blur"], *found.severities[2])))
 
 
@@ -219,7 +219,10 @@ def test_paired_differences_equal_those_of_a_plain_loop(counts: RunCounts) -> No
 def test_pairing_makes_intervals_narrow() -> None:
     """What makes an image hard for both runs cancels."""
     one, other = random_counts(num_images=60), random_counts(seed=4, num_images=60)
-    apart = [np.subtract(*bootstrap_intervals(PROTOCOL, run.areas).mean) for run in (one, other)]
+    apart = [
+        np.subtract(*bootstrap_intervals(PROTOCOL, run.resampled_scores()).mean)
+        for run in (one, other)
+    ]
     low, high = paired_difference(PROTOCOL, one, other).mean.interval
     assert high - low < 0.7 * np.hypot(*apart)
 

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from mmseg_robust.evaluation.calibration import (
+    BINS,
     ECE_BINS,
+    RIGHT,
+    WRONG,
+    calibration_error_of_images,
     expected_calibration_error,
     flip_rate,
 )
-from mmseg_robust.evaluation.image_counts import BINS, RIGHT, WRONG
 
 
 def histogram(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -54,6 +57,16 @@ def test_within_half_a_fine_bin_of_the_exact_error(power: float) -> None:
     assert expected > 5 / BINS or power == 60.0  # the bound says something
 
 
+def test_images_one_by_one_give_the_exact_error() -> None:
+    random = np.random.default_rng(2)
+    confidence = random.random(3000).astype(np.float32)
+    right = random.random(3000) < confidence**2
+    found = calibration_error_of_images(confidence, right)
+    assert found == pytest.approx(exact_error(confidence, right), abs=1e-6)
+    sure = calibration_error_of_images(np.ones(4, np.float32), np.array([True] * 3 + [False]))
+    assert sure == 0.25  # confidence 1 lies in the last bin
+
+
 def test_the_error_is_global_not_by_batch() -> None:
     """Calibrated confidence in many small parts: near 0 in one histogram, far from it by part."""
     random = np.random.default_rng(1)
@@ -71,6 +84,7 @@ def test_fine_bins_fill_the_coarse_ones() -> None:
 def test_nothing_counted_is_nan() -> None:
     assert math.isnan(expected_calibration_error(np.zeros((2, BINS), np.int64)))
     assert math.isnan(flip_rate(np.zeros((3, 2), np.int64)))
+    assert math.isnan(calibration_error_of_images(np.zeros(0, np.float32), np.zeros(0, bool)))
 
 
 def test_flip_rate_is_a_share_of_all_pixels_not_a_mean_over_images() -> None:

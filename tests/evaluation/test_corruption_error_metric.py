@@ -149,5 +149,7 @@ def test_bad_arguments_are_refused_before_the_run(tmp_path: Path) -> None:
         CorruptionErrorMetric("none", "data")
     with pytest.raises(InputError, match="neither a file nor a published baseline"):
         CorruptionErrorMetric("demo", "data", baseline=str(tmp_path / "none.json"))
+    with pytest.raises(InputError, match="'alexnet' states top-1 error, the other mIoU"):
+        CorruptionErrorMetric("imagenet-c", "data", baseline="alexnet")
     with pytest.raises(InputError, match="it is a folder"):
         CorruptionErrorMetric("demo", "data", out_file=str(tmp_path))

@@ -11,7 +11,8 @@ import torch
 
 from mmseg_robust.corruptions import get_protocol
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.image_counts import BINS, ImageCounts, join_images
+from mmseg_robust.evaluation.calibration import BINS
+from mmseg_robust.evaluation.image_counts import ImageCounts, join_images
 from mmseg_robust.evaluation.pass_counts import PassCounter
 from mmseg_robust.evaluation.result_store import IDENTITY, ResultStore
 

@@ -15,9 +15,9 @@ from small_counts import CLASSES, PROTOCOL, random_counts
 from mmseg_robust.corruptions import CLEAN, Cell
 from mmseg_robust.evaluation.baseline import read_baseline
 from mmseg_robust.evaluation.bootstrap import bootstrap_intervals
-from mmseg_robust.evaluation.calibration import expected_calibration_error
+from mmseg_robust.evaluation.calibration import BINS, RIGHT, WRONG, expected_calibration_error
 from mmseg_robust.evaluation.comparison import paired_difference
-from mmseg_robust.evaluation.image_counts import BINS, RIGHT, WRONG, ImageCounts, join_images
+from mmseg_robust.evaluation.image_counts import ImageCounts, join_images
 from mmseg_robust.evaluation.record import build_record, flat_metrics
 from mmseg_robust.evaluation.record_files import images_path, write_counts, write_record
 
@@ -115,7 +115,7 @@ def test_images_that_are_alike_leave_no_width() -> None:
 def test_intervals_stand_at_their_figures() -> None:
     counts = random_counts()
     result = build_record(PROTOCOL, counts, CLASSES, {})
-    expected = bootstrap_intervals(PROTOCOL, counts.areas)
+    expected = bootstrap_intervals(PROTOCOL, counts.resampled_scores())
     assert result["clean"]["mIoU_interval"] == list(expected.clean)
     for entry, interval in zip(result["cells"], expected.cells[1:]):
         assert entry["mIoU_interval"] == list(interval)

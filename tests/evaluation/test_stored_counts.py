@@ -10,7 +10,8 @@ from small_counts import CLASSES, PROTOCOL
 
 from mmseg_robust.corruptions import CLEAN, Cell
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.image_counts import BINS, ImageCounts
+from mmseg_robust.evaluation.calibration import BINS
+from mmseg_robust.evaluation.image_counts import ImageCounts
 from mmseg_robust.evaluation.stored_counts import cell_of_path, join_stored, name_in_cell
 
 Results = list[tuple[Cell, ImageCounts]]

@@ -1,8 +1,8 @@
 """Put robustness runs side by side: table, plot, paired differences, ranking, page.
 
 A RUN is a robustness.json, a folder that holds one, a work folder (its newest run counts), or the
-name of a published baseline. All must be of one protocol, version and set of classes. Differences
-and mCE are relative to the first run.
+name of a published baseline. All must be of one protocol, version and set of classes, segmentors
+or classifiers. Differences and mCE are relative to the first run.
 
 Example:
     python tools/analysis_tools/compare_robustness.py work_dirs/plain work_dirs/cwfa \
@@ -102,7 +102,8 @@ def side_by_side(runs: Sequence[Run]) -> Table:
         for name in order
     ]
     columns = ["figure", *(run.name for run in runs)]
-    return Table(f"mIoU in percent; mCE relative to {runs[0].name}", columns, rows)
+    heading = runs[0].scores.measure.heading
+    return Table(f"{heading} in percent; mCE relative to {runs[0].name}", columns, rows)
 
 
 def difference_table(runs: Sequence[Run], found: Sequence[Differences]) -> Table:
@@ -125,7 +126,7 @@ def leaderboard(runs: Sequence[Run], key: str) -> Table:
     protocol = runs[0].record["protocol"]
     title = (
         f"Ranked by {key}: {protocol['name']} version {protocol['version']}; "
-        f"mCE relative to {runs[0].name}"
+        f"mCE relative to {runs[0].name}; {runs[0].scores.measure.title} in percent"
     )
     return Table(title, ["place", "run", *(TITLES.get(n, n) for n in LEADERBOARD)], rows, 2)
 
@@ -172,7 +173,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
     axes.set_xticks(range(len(names)), titles, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_ylim(0)
-    axes.set_ylabel("mIoU (%); dashed: clean")
+    axes.set_ylabel(f"{runs[0].scores.measure.heading} (%); dashed: clean")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(ncols=4, frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
     try:
@@ -234,7 +235,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--page", type=Path, metavar="FILE", help="the report of the first run against the second"
     )
     parser.add_argument(
-        "--leaderboard", choices=list(RANKINGS), help="rank the runs, the best first, by this"
+        "--leaderboard", choices=RANKINGS, help="rank the runs, the best first, by this"
     )
     args = parser.parse_args(arguments)
     try:

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from mmseg_robust.corruptions import Protocol, corrupt, image_seed
-from mmseg_robust.engine.loops.pixel_path import CleanCheck, make_item, to_device
+from mmseg_robust.engine.loops.pixel_path import CleanCheck, Upload, make_item, to_device
 
 
 class CellBatch(NamedTuple):
@@ -77,8 +77,8 @@ class CellBatches:
         protocol (Protocol): The protocol.
         size (int): Largest number of passes in a batch.
         collate (Callable): The stock collate function of the data loader.
-        image (Callable): Image by index of image and cell, at its own resolution: BGR, uint8,
-            shape (H, W, 3), on the host.
+        image (Callable): Image by index of image and cell, of the size that it is corrupted at:
+            BGR, uint8, shape (H, W, 3), on the host.
     """
 
     def __init__(
@@ -205,10 +205,10 @@ class DeviceCells(CellBatches):
         Raises:
             InputError: If the pipeline does something to pixels that the device does not.
         """
-        check = CleanCheck()
+        check, upload = CleanCheck(), Upload(device)
         for (image, plan), (loaded,) in zip(self._plans.items(), self.loader):
-            item = to_device(loaded["item"], device)
-            pixels = loaded["pixels"].to(device, non_blocking=True)
+            arrived = upload({"pixels": loaded["pixels"], **loaded["item"]})
+            pixels, item = arrived.pop("pixels"), arrived
             check.add(item, pixels)
             yield CellBatch(image, (0,), self.collate([item]))
             for chunk in plan[1:]:

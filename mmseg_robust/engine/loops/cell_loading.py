@@ -83,7 +83,7 @@ def build_cells(
     for name in ("sampler", "batch_sampler", "drop_last"):
         config.pop(name, None)
     config.update(
-        dataset=CleanImages(every_cell.dataset) if on_device else every_cell,
+        dataset=CleanImages(every_cell.dataset, protocol.acts) if on_device else every_cell,
         batch_size=1,
         sampler=dict(type="DefaultSampler", shuffle=False),
         batch_sampler=dict(type=PlannedBatches),

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mmseg.models import SegDataPreProcessor
 from torch import Tensor, nn
 
 Batch = dict[str, Any]
+Turn = Callable[[Batch], Batch]
 
 
 @contextmanager
-def channels_turned(model: nn.Module) -> Iterator[Callable[[Batch], Batch]]:
+def channels_turned(model: nn.Module) -> Iterator[Turn]:
     """Takes the turning of channels over from MMSegmentation's data preprocessor.
 
     That one indexes every image with a Python list. On a GPU the list is copied there, which waits
@@ -25,11 +25,14 @@ def channels_turned(model: nn.Module) -> Iterator[Callable[[Batch], Batch]]:
             one that keeps the order, is left alone.
 
     Yields:
-        Callable[[Batch], Batch]: Gives the batch that the model is to be called with, meanwhile.
+        Turn: Gives the batch that the model is to be called with, meanwhile.
     """
-    while isinstance(getattr(model, "module", None), nn.Module):
-        model = model.module
-    preprocessor = getattr(model, "data_preprocessor", None)
+    from mmseg.models import SegDataPreProcessor
+
+    inner: Any = model
+    while isinstance(getattr(inner, "module", None), nn.Module):
+        inner = inner.module
+    preprocessor: Any = getattr(inner, "data_preprocessor", None)
     # A subclass may do anything with the order.
     if type(preprocessor) is not SegDataPreProcessor or not preprocessor.channel_conversion:
         yield lambda batch: batch

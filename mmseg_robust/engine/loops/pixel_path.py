@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from mmcv.transforms import BaseTransform, RandomFlip, Resize, TestTimeAug
 from mmengine.dataset import Compose
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from mmseg_robust.datasets.clean_images import CELL_KEY
 from mmseg_robust.engine.loops.opencv_resize import opencv_resize
 from mmseg_robust.errors import InputError
 
-_KEEP_PIXELS = ("LoadAnnotations", "PackSegInputs")
+_KEEP_PIXELS = ("LoadAnnotations", "PackSegInputs", "PackInputs")
 """Stock transforms that leave the pixels alone."""
+
+_STOCK = ("mmseg.", "mmcv.", "mmpretrain.")
 
 _FLIPS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
 
 
 def unknown_transforms(tails: Sequence[Compose]) -> list[str]:
-    """Transforms behind the image loader that the device path does not know.
+    """Transforms behind the place of the corruption that the device path does not know.
 
     Args:
-        tails (Sequence[Compose]): Pipelines without their loader.
+        tails (Sequence[Compose]): Pipelines from where corruptions act.
 
     Returns:
         list[str]: Their class names; empty if the device path can be taken.
@@ -43,11 +46,11 @@ def _is_known(transform: BaseTransform) -> bool:
     # Subclasses may do anything: the class itself is asked for. MMSegmentation's RandomFlip and
     # mmcv's share what they do to an image.
     kind = type(transform)
-    if kind.__name__ in _KEEP_PIXELS and kind.__module__.startswith(("mmseg.", "mmcv.")):
+    if kind.__name__ in _KEEP_PIXELS and kind.__module__.startswith(_STOCK):
         return True
     if kind is Resize or (kind.__name__ == "Resize" and kind.__module__.startswith("mmseg.")):
         return transform.interpolation == "bilinear" and transform.backend == "cv2"
-    return isinstance(transform, RandomFlip) and kind.__module__.startswith(("mmseg.", "mmcv."))
+    return isinstance(transform, RandomFlip) and kind.__module__.startswith(_STOCK)
 
 
 def make_item(item: dict[str, Any], pixels: Tensor, cell: int) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def make_item(item: dict[str, Any], pixels: Tensor, cell: int) -> dict[str, Any]
     Args:
         item (dict[str, Any]): What the pipeline made of the clean image: ``inputs`` and
             ``data_samples``, each one or, for test-time augmentation, a list.
-        pixels (Tensor): The image at its own size, uint8, shape (3, H, W).
+        pixels (Tensor): The image of the size that it is corrupted at, uint8, shape (3, H, W).
         cell (int): Index of the cell that the pixels are in.
 
     Returns:
@@ -71,7 +74,10 @@ def make_item(item: dict[str, Any], pixels: Tensor, cell: int) -> dict[str, Any]
 
 
 def _one(sample: Any, pixels: Tensor, cell: int) -> tuple[Tensor, Any]:
-    inputs = opencv_resize(pixels[None], *sample.img_shape[:2])[0]
+    height, width = sample.get("img_shape", pixels.shape[1:])[
+        :2
+    ]  # PackInputs can be told to drop it
+    inputs = opencv_resize(pixels[None], height, width)[0]
     if sample.metainfo.get("flip"):
         inputs = inputs.flip(_FLIPS[sample.flip_direction])
     sample = sample.clone()
@@ -94,7 +100,8 @@ class CleanCheck:
 
         Args:
             item (dict[str, Any]): What the pipeline made of the clean image, on the device.
-            pixels (Tensor): The clean image at its own size, uint8, shape (3, H, W).
+            pixels (Tensor): The clean image of the size that it is corrupted at, uint8, shape
+                (3, H, W).
 
         Raises:
             InputError: If the ways differ for the image before, or in the size of this one.
@@ -135,6 +142,53 @@ class CleanCheck:
             "The test pipeline does something to the pixels that the device does not: set "
             "test_cfg.pixels='host', which takes every cell through the pipeline itself."
         )
+
+
+class Upload:
+    """Moves items to the device on a stream of their own.
+
+    A copy from memory that is not pinned waits for its stream, which on the model's would be for
+    all that the model still has to do.
+
+    Args:
+        device (torch.device): Where to.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Moves an item.
+
+        Args:
+            item (dict[str, Any]): An item on the host.
+
+        Returns:
+            dict[str, Any]: The item there, for the current stream.
+        """
+        if self._stream is None:
+            return to_device(item, self.device)
+        with torch.cuda.stream(self._stream):
+            moved = to_device(item, self.device)
+        current = torch.cuda.current_stream(self.device)
+        current.wait_stream(self._stream)
+        # Its memory belongs to the other stream, which may only use it again after this one.
+        for tensor in _tensors(moved):
+            tensor.record_stream(current)
+        return moved
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in nested containers and data samples."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (dict, BaseDataElement)):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _tensors(part)
 
 
 def to_device(item: dict[str, Any], device: torch.device) -> dict[str, Any]:

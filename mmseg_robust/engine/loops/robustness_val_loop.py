@@ -8,9 +8,7 @@ from mmengine.runner import Runner
 
 from mmseg_robust.corruptions import CLEAN, Cell
 from mmseg_robust.engine.loops.cells_loop import CellsLoop
-from mmseg_robust.engine.loops.stock_metric import clean_metrics
 from mmseg_robust.errors import InputError, message_of
-from mmseg_robust.evaluation.areas import cell_scores
 from mmseg_robust.evaluation.robustness_metrics import corruption_means, robustness
 
 
@@ -20,13 +18,15 @@ class RobustnessValLoop(CellsLoop):
 
     Its metrics go where those of the stock loop go, to the log and the visualizer, and to
     ``CheckpointHook``, so that ``save_best='robustness/retention'`` or ``'robustness/mean'`` may
-    follow them. MMEngine cannot guess that larger is better there: set ``rule='greater'``.
+    follow them. MMEngine cannot guess that larger is better there: set ``rule='greater'``. For a
+    classifier the mean is an error: follow the retention, or set ``rule='less'``.
 
     Args:
         runner (Runner): The runner.
         dataloader (dict): Config of the stock validation dataloader. Its sampler and batch size are
             replaced.
-        evaluator (Evaluator | dict | list): The stock evaluator, with one ``IoUMetric``.
+        evaluator (Evaluator | dict | list): The stock evaluator, with one ``IoUMetric`` or, for a
+            classifier, MMPretrain's ``Accuracy``.
         protocol (str): Name of the protocol. Defaults to ``'cityscapes-c-light'``.
         seed (int): Seed of the corruptions. Defaults to 0.
         cells_per_batch (int): Largest number of cells that go through the model at a time. Defaults
@@ -63,7 +63,8 @@ class RobustnessValLoop(CellsLoop):
 
         Returns:
             dict[str, float]: The stock metrics on the clean images, and ``robustness/clean``,
-            ``robustness/mean``, ``robustness/retention`` and the mIoU by group, in percent.
+            ``robustness/mean``, ``robustness/retention`` and the mIoU by group, in percent; for a
+            classifier the top-1 error in place of mIoU, and the retention of its accuracy.
 
         Raises:
             InputError: If an image or label cannot be measured.
@@ -73,23 +74,22 @@ class RobustnessValLoop(CellsLoop):
         self.runner.model.eval()
         sums = self._empty_sums()
         try:
-            for image, counts in self._tested(range(self.cells.dataset.num_images)):
-                sums.add(image, counts)
+            for image, result in self._tested(range(self.cells.dataset.num_images)):
+                sums.add(image, result)
         except InputError as error:
             raise InputError(message_of(error)) from error
-        joined = self._joined(sums)
-        cells: dict[Cell, float] = {
-            cell: cell_scores(areas).mIoU
-            for cell, areas in zip(self.protocol.passes, joined.total_areas)
-        }
+        self._join(sums)
+        dataset, stated = self.cells.dataset, self.task.measure.stated
+        scores = sums.finish(dataset.names()).scores().tolist()
+        cells: dict[Cell, float] = dict(zip(self.protocol.passes, scores))
         means = corruption_means(self.protocol, cells)
         figures = robustness(self.protocol, cells[CLEAN], means)
-        metrics = clean_metrics(self.metric, joined.areas[:, 0])
+        metrics = self.task.clean_metrics(sums, dataset.paths())
         parts = {
-            "clean": figures.clean,
-            "mean": figures.mean,
+            "clean": stated(figures.clean),
+            "mean": stated(figures.mean),
             "retention": figures.retention,
-            **figures.groups,
+            **{name: stated(score) for name, score in figures.groups.items()},
         }
         metrics.update({f"robustness/{name}": round(value, 2) for name, value in parts.items()})
         self._call("after_{}_epoch", metrics=metrics)

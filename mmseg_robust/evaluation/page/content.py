@@ -10,15 +10,16 @@ from statistics import fmean
 from typing import Any
 
 from mmseg_robust.corruptions import PROTOCOLS
+from mmseg_robust.evaluation.measures import Measure, measure_of
 from mmseg_robust.evaluation.record_entries import Record, bounds, figure, find, known
 
 
 @dataclass(frozen=True)
 class Score:
-    """A score in percent with its interval.
+    """The measure of a run in percent with its interval.
 
     Args:
-        value (float, optional): The score, None where it is not known.
+        value (float, optional): The measure, None where it is not known.
         bounds (tuple[float, float], optional): Its interval. Defaults to None, not known.
     """
 
@@ -53,9 +54,9 @@ class ClassScores:
         return ratio(self.corrupted, self.clean)
 
 
-def score(entry: Record | None) -> Score:
-    """The mIoU of an entry with its interval."""
-    return Score(figure(entry, "mIoU"), bounds(entry, "mIoU_interval"))
+def score(entry: Record | None, measure: Measure) -> Score:
+    """The measure of an entry with its interval."""
+    return Score(figure(entry, measure.key), bounds(entry, f"{measure.key}_interval"))
 
 
 def mean(values: Iterable[float | None]) -> float | None:
@@ -69,6 +70,13 @@ def ratio(value: float | None, reference: float | None) -> float | None:
     if value is None or not reference:
         return None
     return 100 * value / reference
+
+
+def kept(measure: Measure, value: float | None, clean: float | None) -> float | None:
+    """Share of the clean score that is kept, in percent; both as the measure states them."""
+    if value is None or clean is None:
+        return None
+    return ratio(measure.stated(value), measure.stated(clean))
 
 
 def difference(value: float | None, reference: float | None) -> float | None:
@@ -111,18 +119,21 @@ def summary(record: Record, key: str) -> float | None:
     stated = figure(record, "summary", key)
     if stated is not None:
         return stated
-    clean = figure(record, "clean", "mIoU")
+    measure = measure_of(record)
+    clean = figure(record, "clean", measure.key)
     names = record.get("corruptions") or ()
-    overall = mean(figure(record, "corruptions", name, "mIoU") for name in names)
-    return {"clean": clean, "mean": overall, "retention": ratio(overall, clean)}[key]
+    overall = mean(figure(record, "corruptions", name, measure.key) for name in names)
+    return {"clean": clean, "mean": overall, "retention": kept(measure, overall, clean)}[key]
 
 
 def class_scores(record: Record) -> list[ClassScores]:
     """Scores by class, the greatest loss first and classes without a score last."""
+    clean = find(record, "clean", "IoU")
+    if not clean:
+        return []
     by_corruption: dict[str, list[Sequence[Any]]] = {}
     for (corruption, _), entry in cells_of(record).items():
         by_corruption.setdefault(corruption, []).append(entry["IoU"])
-    clean = find(record, "clean", "IoU") or ()
     rows = [
         ClassScores(
             name,
@@ -133,6 +144,5 @@ def class_scores(record: Record) -> list[ClassScores]:
             ),
         )
         for place, name in enumerate(record.get("classes") or ())
-        if clean
     ]
     return sorted(rows, key=lambda row: -math.inf if row.loss is None else row.loss, reverse=True)

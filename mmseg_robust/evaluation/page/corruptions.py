@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import matplotlib
 
+from mmseg_robust.evaluation.measures import Measure, measure_of
 from mmseg_robust.evaluation.page.charts import Bars, bar_chart, curve_chart, upper_limit
 from mmseg_robust.evaluation.page.content import (
     Score,
     cells_of,
     difference,
     groups_of,
-    ratio,
+    kept,
     score,
     severities_of,
     summary,
@@ -39,13 +40,13 @@ DARK_TEXT_FROM = 0.179  # luminance from which black has more contrast than whit
 
 def by_corruption(record: Record, baseline: Record | None) -> str:
     """The section of the bars and of the table behind them."""
-    groups = groups_of(record)
+    groups, measure = groups_of(record), measure_of(record)
     bars = {
         group: [
             Bars(
                 readable(name),
-                score(find(record, "corruptions", name)),
-                None if baseline is None else score(find(baseline, "corruptions", name)),
+                score(find(record, "corruptions", name), measure),
+                None if baseline is None else score(find(baseline, "corruptions", name), measure),
             )
             for name in names
         ]
@@ -60,9 +61,13 @@ def by_corruption(record: Record, baseline: Record | None) -> str:
     ]
     return section(
         "corruptions", "By corruption",
-        "<p>mIoU in percent, mean over the severities of a corruption.</p>",
+        f"<p>{_in_percent(measure)}, mean over the severities of a corruption.</p>",
         _bar_legend(clean, baseline is not None), _charts(charts), _table(record, baseline),
     )  # fmt: skip
+
+
+def _in_percent(measure: Measure) -> str:
+    return f"{measure.heading} in percent{' (less is better)' * measure.is_error}"
 
 
 def _charts(charts: Iterable[tuple[str, str]]) -> str:
@@ -91,35 +96,35 @@ class _Column(NamedTuple):
 
 
 def _columns(record: Record, baseline: Record | None) -> list[_Column]:
+    measure, clean = measure_of(record), summary(record, "clean")
+
+    def value(entry: Record) -> float | None:
+        return figure(entry, measure.key)
+
     columns = [
-        _Column("mIoU", lambda e, _: number(figure(e, "mIoU"))),
-        _Column("interval", lambda e, _: interval(bounds(e, "mIoU_interval"))),
+        _Column(measure.title, lambda e, _: number(value(e))),
+        _Column("interval", lambda e, _: interval(score(e, measure).bounds)),
     ]
-    clean = summary(record, "clean")
     if baseline is not None:
         columns += [
-            _Column("baseline", lambda _, b: number(figure(b, "mIoU"))),
-            _Column("difference", lambda e, b: number(_change(e, b), sign=True)),
+            _Column("baseline", lambda _, b: number(value(b))),
+            _Column("difference", lambda e, b: number(difference(value(e), value(b)), sign=True)),
         ]
     columns += [
-        _Column("retention %", lambda e, _: number(ratio(figure(e, "mIoU"), clean), 1)),
+        _Column("retention %", lambda e, _: number(kept(measure, value(e), clean), 1)),
         _Column("CE", lambda e, _: number(figure(e, "CE"), 1)),
         _Column("relative CE", lambda e, _: number(figure(e, "relative_CE"), 1)),
         _Column("ECE", lambda e, _: number(figure(e, "ECE"), 3)),
         _Column("flips %", lambda e, _: number(percent(figure(e, "flip_rate")), 1)),
     ]
-    keys = {"interval": "mIoU_interval", "CE": "CE", "relative CE": "relative_CE", "ECE": "ECE"}
-    keys["flips %"] = "flip_rate"
+    keys = {"interval": f"{measure.key}_interval", "CE": "CE", "relative CE": "relative_CE"}
+    keys.update({"ECE": "ECE", "flips %": "flip_rate"})
     entries = list((record.get("corruptions") or {}).values())
     return [
         column
         for column in columns
         if column.title not in keys or any(keys[column.title] in entry for entry in entries)
     ]
-
-
-def _change(entry: Record, baseline: Record) -> float | None:
-    return difference(figure(entry, "mIoU"), figure(baseline, "mIoU"))
 
 
 def _table(record: Record, baseline: Record | None) -> str:
@@ -151,17 +156,17 @@ def _row(
 
 def severity_curves(record: Record, baseline: Record | None) -> str:
     """The section of the curves; empty where the record has no cells."""
-    cells = cells_of(record)
+    cells, measure = cells_of(record), measure_of(record)
     if not cells:
         return ""
-    clean = score(find(record, "clean"))
+    clean = score(find(record, "clean"), measure)
     overall = {"this run": _overall(record), "baseline": _overall(baseline)}
     overall = {name: curve for name, curve in overall.items() if curve}
     groups = {
         group: {
             readable(name): {
                 0: clean,
-                **{s: score(entry) for (c, s), entry in cells.items() if c == name},
+                **{s: score(entry, measure) for (c, s), entry in cells.items() if c == name},
             }
             for name in names
         }
@@ -180,7 +185,7 @@ def severity_curves(record: Record, baseline: Record | None) -> str:
         charts.insert(0, ("all corruptions", svg))
     return section(
         "severities", "By severity",
-        f"<p>mIoU in percent by severity. {bands}</p>", _charts(charts),
+        f"<p>{_in_percent(measure)} by severity. {bands}</p>", _charts(charts),
     )  # fmt: skip
 
 
@@ -189,7 +194,8 @@ def _overall(record: Record | None) -> dict[int, Score]:
     if record is None or not severities:
         return {}
     clean = Score(summary(record, "clean"), bounds(record, "summary", "clean_interval"))
-    return {0: clean, **{int(s): score(entry) for s, entry in severities.items()}}
+    measure = measure_of(record)
+    return {0: clean, **{int(s): score(entry, measure) for s, entry in severities.items()}}
 
 
 def heat_map(record: Record) -> str:
@@ -197,19 +203,21 @@ def heat_map(record: Record) -> str:
     cells, severities = cells_of(record), severities_of(record)
     if not cells:
         return ""
-    clean = summary(record, "clean")
+    clean, measure = summary(record, "clean"), measure_of(record)
     rows = []
     for names in groups_of(record).values():
         for place, name in enumerate(names):
-            shown = [_heat(score(cells.get((name, s))), clean) for s in severities]
-            shown.append(_heat(score(find(record, "corruptions", name)), clean))
+            entries = [cells.get((name, s)) for s in severities]
+            entries.append(find(record, "corruptions", name))
+            shown = [_heat(score(entry, measure), clean, measure) for entry in entries]
             rows.append(row(readable(name), shown, 'class="first"' if place == 0 else ""))
     return section(
         "cells", "All cells",
-        "<p>mIoU in percent; the colour shows how much of the clean score is kept: "
+        f"<p>{measure.heading} in percent; the colour shows how much of the clean "
+        f"{'accuracy' if measure.is_error else 'score'} is kept: "
         f'<span class="scale" style="background:{_gradient()}">0 % to 100 %</span></p>',
         table(
-            "mIoU by corruption and severity",
+            f"{measure.heading} by corruption and severity",
             ["corruption", *(f"severity {s}" for s in severities), "mean"],
             rows,
             'class="heat"',
@@ -217,11 +225,11 @@ def heat_map(record: Record) -> str:
     )  # fmt: skip
 
 
-def _heat(value: Score, clean: float | None) -> str:
-    kept = ratio(value.value, clean)
-    if kept is None:
+def _heat(value: Score, clean: float | None, measure: Measure) -> str:
+    share = kept(measure, value.value, clean)
+    if share is None:
         return cell(number(value.value, 1) if value.value is not None else "")
-    background, text = _colours(kept / 100)
+    background, text = _colours(share / 100)
     title = interval(value.bounds)
     attributes = f'style="background:{background};color:{text}"'
     return cell(number(value.value, 1), attributes + (f' title="interval {title}"' * bool(title)))

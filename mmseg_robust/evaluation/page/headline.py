@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from mmseg_robust.evaluation.measures import measure_of
 from mmseg_robust.evaluation.page.content import difference, summary
 from mmseg_robust.evaluation.page.markup import escape, interval, number, percent, section
 from mmseg_robust.evaluation.record_entries import Record, bounds, figure, find
 
-_MEANINGS = {
-    "Corrupted mIoU": "mean over the severities of each corruption, then over the corruptions",
-    "Retention": "corrupted mIoU over clean mIoU",
-    "mCE": "error under corruption over that of the baseline; below 100 is better than it",
-    "ECE": "calibration error under corruption: how far confidence lies from accuracy; 0 is best",
-    "Flip rate": "pixels whose prediction changes from one severity to the next",
-}
+_MCE = "error under corruption over that of the baseline; below 100 is better than it"
+_ECE = "calibration error under corruption: how far confidence lies from accuracy; 0 is best"
+_MEAN = "mean over the severities of each corruption, then over the corruptions"
 
 
 def headline(record: Record, baseline: Record | None) -> str:
@@ -25,10 +22,13 @@ def headline(record: Record, baseline: Record | None) -> str:
     Returns:
         str: HTML. Figures that the record does not have are left out.
     """
+    measure = measure_of(record)
+    score = "accuracy" if measure.is_error else measure.title
+    retention = f"corrupted {score} over clean {score}"
     cards = [
-        _score_card("Clean mIoU", "clean", record, baseline),
-        _score_card("Corrupted mIoU", "mean", record, baseline),
-        _score_card("Retention", "retention", record, baseline),
+        _score_card(f"Clean {measure.title}", "", "clean", record, baseline),
+        _score_card(f"Corrupted {measure.title}", _MEAN, "mean", record, baseline),
+        _score_card("Retention", retention, "retention", record, baseline),
         _error_card(record),
         _calibration_card(record),
         _flip_card(record),
@@ -36,20 +36,20 @@ def headline(record: Record, baseline: Record | None) -> str:
     return section("figures", "Figures", f'<dl class="cards">{"".join(filter(None, cards))}</dl>')
 
 
-def _card(title: str, value: str, *details: str) -> str:
+def _card(title: str, value: str, meaning: str, *details: str) -> str:
     lines = "".join(f"<dd>{escape(detail)}</dd>" for detail in details if detail)
-    meaning = _MEANINGS.get(title)
-    if meaning is not None:
+    if meaning:
         lines += f'<dd class="meaning">{escape(meaning)}</dd>'
     return f'<div><dt>{escape(title)}</dt><dd class="value">{escape(value)}</dd>{lines}</div>'
 
 
-def _score_card(title: str, key: str, record: Record, baseline: Record | None) -> str:
+def _score_card(title: str, meaning: str, key: str, record: Record, baseline: Record | None) -> str:
     value = summary(record, key)
     unit = " %" if key == "retention" else ""
     return _card(
         title,
         number(value) + unit,
+        meaning,
         _interval_line(record, f"{key}_interval"),
         "" if baseline is None else _against(key, record, value, baseline),
     )
@@ -77,6 +77,7 @@ def _error_card(record: Record) -> str | None:
     return _card(
         "mCE",
         number(figure(record, "summary", "mCE")),
+        _MCE,
         "" if relative is None else f"relative {number(relative)}",
     )
 
@@ -89,6 +90,7 @@ def _calibration_card(record: Record) -> str | None:
     return _card(
         "ECE",
         number(value, 3),
+        _ECE,
         "" if clean is None else f"clean {number(clean, 3)}",
     )
 
@@ -97,4 +99,5 @@ def _flip_card(record: Record) -> str | None:
     value = figure(record, "summary", "flip_rate")
     if value is None:
         return None
-    return _card("Flip rate", f"{number(percent(value))} %")
+    meaning = f"{measure_of(record).counted} whose prediction changes from one severity to the next"
+    return _card("Flip rate", f"{number(percent(value))} %", meaning)

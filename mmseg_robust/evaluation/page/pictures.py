@@ -14,8 +14,8 @@ from PIL import Image
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.page.markup import escape, number, section
 
-Picture = Union[bytes, str, os.PathLike[str]]  # `|` between types needs Python 3.10 here
-"""The bytes of an image file, or its path."""
+Picture = Union[Image.Image, str, os.PathLike[str]]  # `|` between types needs Python 3.10 here
+"""A picture, or the path of one."""
 
 TITLES = {"picture": "Picture", "ground_truth": "Ground truth", "prediction": "Prediction"}
 LARGEST = 640  # width in pixels of an embedded picture
@@ -27,8 +27,9 @@ def worst_images(worst: Sequence[Mapping[str, Any]]) -> str:
 
     Args:
         worst (Sequence[Mapping[str, Any]]): By image ``name``, ``cell``, ``mIoU`` in percent, and
-            as :data:`Picture` ``picture``, ``ground_truth`` and ``prediction``; each may be
-            missing.
+            as :data:`Picture` ``picture``, ``ground_truth`` and ``prediction``; of a classifier
+            ``label``, ``predicted`` and ``confidence`` in percent in place of the maps and mIoU.
+            Each may be missing.
 
     Returns:
         str: HTML; empty where there are no images.
@@ -40,9 +41,15 @@ def worst_images(worst: Sequence[Mapping[str, Any]]) -> str:
         return ""
     return section(
         "worst", "Worst images",
-        "<p>Each under the corruption and severity that is named; mIoU is that of the image.</p>",
+        f"<p>Each under the corruption and severity that is named{_explained(worst)}.</p>",
         *(_image(entry) for entry in worst),
     )  # fmt: skip
+
+
+def _explained(worst: Sequence[Mapping[str, Any]]) -> str:
+    if any("predicted" in entry for entry in worst):
+        return ", where the prediction was wrong with the most confidence"
+    return "; mIoU is that of the image"
 
 
 def _image(entry: Mapping[str, Any]) -> str:
@@ -52,6 +59,9 @@ def _image(entry: Mapping[str, Any]) -> str:
         facts.append(str(entry["cell"]).replace("_", " "))
     if entry.get("mIoU") is not None:
         facts.append(f"mIoU {number(entry['mIoU'], 1)}")
+    if entry.get("predicted") is not None:
+        confidence = number(entry.get("confidence"), 1)
+        facts += [f"label {entry.get('label')}", f"predicted {entry['predicted']} ({confidence} %)"]
     figures = (
         f'<figure><img src="{_embed(entry[key], key == "picture")}" '
         f'alt="{escape(f"{title} of {name}")}"><figcaption>{title}</figcaption></figure>'
@@ -82,10 +92,10 @@ def _embed(picture: Picture, photograph: bool) -> str:
 
 
 def _read(picture: Picture) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return picture.convert("RGB")
     try:
-        source = io.BytesIO(picture) if isinstance(picture, bytes) else Path(picture)
-        with Image.open(source) as image:
+        with Image.open(Path(picture)) as image:
             return image.convert("RGB")
     except OSError as error:
-        shown = "of these bytes" if isinstance(picture, bytes) else repr(str(picture))
-        raise InputError(f"The picture {shown} cannot be read: {error}") from error
+        raise InputError(f"The picture {str(picture)!r} cannot be read: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,7 +17,7 @@ from mmseg_robust.evaluation.page import write_page
 from mmseg_robust.evaluation.published import published_baselines
 from mmseg_robust.evaluation.record_files import read_record
 
-RECORDS = sorted((Path(__file__).parents[3] / "docs/results/camvid/runs").glob("*.json"))
+VERSION_1 = Path(__file__).parents[1] / "data" / "version_1_plain.json"
 DEMO = get_protocol("demo")
 VOID = {"meta", "img", "br", "path", "use"}
 #: Attributes by which a page loads or points to something.
@@ -82,10 +81,8 @@ def shown(folder: Path, *args: Any, **options: Any) -> Page:
     return Page(path)
 
 
-def picture(width: int, height: int, colour: tuple[int, int, int] = (200, 10, 10)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
-    return buffer.getvalue()
+def picture(width: int, height: int, colour: tuple[int, int, int] = (200, 10, 10)) -> Image.Image:
+    return Image.new("RGB", (width, height), colour)
 
 
 @pytest.fixture(scope="module")
@@ -218,10 +215,9 @@ def test_nan_is_told(tmp_path: Path, record: dict[str, Any]) -> None:
     assert "nan" not in page.text.lower().replace("gave nan", "")
 
 
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_records_of_version_1(tmp_path: Path, path: Path) -> None:
-    record = read_record(path)
-    page = shown(tmp_path, record, read_record(RECORDS[0]))
+def test_record_of_version_1(tmp_path: Path) -> None:
+    record = read_record(VERSION_1)
+    page = shown(tmp_path, record, record)
     assert {*ALWAYS, "severities", "cells", "classes"} <= set(page.all("id"))
     assert f"{record['summary']['retention']:.2f} %" in page.words
     assert "interval" not in page.text and "mCE" not in page.words and "Flip rate" not in page.words

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from load_tool import ROOT, load_tool
+from made_up_predictions import write_classifier_run
 from made_up_runs import write_made_up_run
 from PIL import Image
 
 from mmseg_robust.evaluation.record_files import read_record
 
 tool = load_tool("analysis_tools/compare_robustness.py")
-CAMVID = sorted((ROOT / "docs/results/camvid/runs").glob("*.json"))
+CAMVID = sorted((ROOT / "tests/evaluation/data").glob("version_1_*.json"))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,30 @@ def test_tables(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert float(row["diff_low"]) < float(row["difference"]) < float(row["diff_high"])
     assert rows["weak", "mean"]["difference"] == ""
     assert {figure for run, figure in rows if run == "weak"} >= {"[noise]", "fog", "flip rate"}
+
+
+def test_classifiers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [str(tmp_path / "weak"), str(tmp_path / "strong")]
+    records = [
+        read_record(write_classifier_run(Path(r), q, s))
+        for r, q, s in zip(runs, (0.6, 0.9), (3, 1))
+    ]
+    assert (
+        tool.main([*runs, "--plot", str(tmp_path / "c.png"), "--page", str(tmp_path / "p.html")])
+        == 0
+    )
+    text = capsys.readouterr().out
+    assert "Top-1 error in percent; mCE relative to weak" in text
+    summary = records[1]["summary"]
+    low, high = summary["mean_interval"]
+    assert line_of(text, "mean")[1] == f"{summary['mean']:.2f} [{low:.1f}, {high:.1f}]"
+    change = summary["mean"] - records[0]["summary"]["mean"]
+    assert change < 0 and line_of(text, "mean", 1)[0].startswith(f"{change:+.2f} [-")
+    assert "Clean top-1 error" in (tmp_path / "p.html").read_text()
+    assert tool.main([*runs, "--leaderboard", "mean"]) == 0
+    ranking = capsys.readouterr().out
+    assert "top-1 error in percent" in ranking
+    assert line_of(ranking, "1")[0] == "strong", "less is better"
 
 
 def test_one_run_is_shown_alone(runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
