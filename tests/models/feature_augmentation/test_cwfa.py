@@ -221,7 +221,7 @@ def test_fused_on_a_gpu_equals_plain(dtype, layout):
         cwfa = CWFA((9.0,), 0.5)
         cwfa.advance(0, 0, True, device)
         assert 0 < cwfa.drawn(6).sum() < 6
-        inputs = x.to(device).requires_grad_()
+        inputs = x.detach().clone().to(device).requires_grad_()
         out = cwfa(inputs, 0, layout)
         (out * weight.to(device)).sum().backward()
         results.append((out.detach().cpu(), inputs.grad.cpu()))
