@@ -4,6 +4,8 @@ A step is the training loop's own: hooks, data preprocessing, forward, loss, bac
 with random images in memory in place of a data loader. Plain steps and those of each method
 alternate in blocks, so that a drift of the machine's speed meets all of them.
 
+For methods that train with several views the drawing of the views is timed by itself too.
+
 Example:
     python benchmarks/step_time.py --methods cwfa damp --batch 2 --size 1024 --out step_time.json
 """
@@ -45,6 +47,34 @@ METHODS: dict[str, list[dict]] = {
         dict(type="DynamicSparseTrainingHook", method="rigl", sparsity=0.5),
     ],
 }
+"""Hooks of each method."""
+VIEWS: dict[str, dict] = {
+    "fma": dict(
+        views=dict(altered=dict(type="CombinedAugmentations")),
+        terms=[dict(type="FMATerm", weight=1.0, view="altered")],
+    ),
+    "stability": dict(
+        views=dict(noisy=dict(type="GaussianNoise")),
+        terms=[dict(type="StabilityTerm", weight=0.01, view="noisy")],
+    ),
+    "afa": dict(
+        views=dict(waves=dict(type="FourierBasis")),
+        terms=[dict(type="TaskLossTerm", weight=0.5, view="waves")],
+        clean_weight=0.5,
+        auxiliary_norm=["waves"],
+    ),
+    "jsd": dict(
+        views=dict(first=dict(type="AugMix"), second=dict(type="AugMix")),
+        terms=[dict(type="JensenShannonTerm", weight=12.0, views=["first", "second"])],
+    ),
+    "altered alone": dict(
+        views=dict(altered=dict(type="CombinedAugmentations")),
+        terms=[dict(type="TaskLossTerm", weight=1.0, view="altered")],
+        clean_weight=0.0,
+    ),
+}
+"""Settings of the multi-view segmentor, for those methods that are one."""
+METHODS.update({name: [] for name in VIEWS})
 
 
 @DATASETS.register_module()
@@ -73,6 +103,8 @@ def build(args: argparse.Namespace, method: str, work_dir: str) -> Runner:
     cfg.model.backbone.init_cfg = None
     cfg.model.decode_head.norm_cfg = dict(type="BN")
     cfg.model.data_preprocessor.size = (args.size, args.size)
+    if method in VIEWS:
+        cfg.model.update(type="MultiViewEncoderDecoder", **VIEWS[method])
     if args.dtype != "float32":
         cfg.optim_wrapper.update(type="AmpOptimWrapper", dtype=args.dtype)
     cfg.custom_hooks = METHODS[method]
@@ -116,6 +148,7 @@ class Stepper:
     def __init__(self, runner: Runner, batch: dict, cuda: bool) -> None:
         self.runner, self.batch, self.cuda = runner, batch, cuda
         self.times: list[float] = []
+        self.drawing: list[float] = []
         self.peak = 0
 
     def run(self, steps: int, keep: bool) -> None:
@@ -133,6 +166,21 @@ class Stepper:
             self.peak = max(self.peak, torch.cuda.max_memory_allocated() - before)
         if keep:
             self.times += [self._between(a, b) for a, b in zip(marks[1:], marks[2:])]
+
+    def run_drawing(self, steps: int) -> None:
+        """Time the drawing of the views alone, where there are any."""
+        model = self.runner.model
+        multi_view = getattr(model, "multi_view", None)
+        if multi_view is None:
+            return
+        inputs = model.data_preprocessor(self.batch, True)["inputs"]
+        marks = [self._mark()]
+        for _ in range(steps + 1):
+            multi_view.views.draw(multi_view.plan.drawn, inputs, model.data_preprocessor)
+            marks.append(self._mark())
+        if self.cuda:
+            torch.cuda.synchronize()
+        self.drawing += [self._between(a, b) for a, b in zip(marks[1:], marks[2:])]
 
     def _mark(self) -> Any:
         if not self.cuda:
@@ -191,8 +239,12 @@ def main() -> None:
         while len(steppers["plain"].times) < args.steps:
             for stepper in steppers.values():
                 stepper.run(args.block, keep=True)
+                stepper.run_drawing(args.block)
     results = {name: summary(stepper) for name, stepper in steppers.items()}
-    for row in results.values():
+    for name, row in results.items():
+        if steppers[name].drawing:
+            row["drawing_median_ms"] = statistics.median(steppers[name].drawing)
+            row["drawing_share"] = row["drawing_median_ms"] / row["median_ms"]
         row["ratio_of_medians"] = row["median_ms"] / results["plain"]["median_ms"]
         row["ratio_of_minima"] = row["minimum_ms"] / results["plain"]["minimum_ms"]
         if cuda:
