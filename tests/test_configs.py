@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, DefaultScope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -22,7 +23,10 @@ CONFIGS = sorted(
     for path in (ROOT / "configs").rglob("*.py")
     if "_base_" not in path.parts
 )
+METHOD_FILES = sorted(path.name for path in (ROOT / "configs/_base_/methods").glob("*.py"))
+CLASSIFIERS = [name for name in CONFIGS if name.startswith("resnet/")]
 SMALL = [name for name in CONFIGS if "mit-b0" in name]
+METHODS = ("cwfa", "damp", "sam", "rigl", "static")  # words in the names of those with a hook
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +57,7 @@ def test_the_model_index_lists_every_config():
     assert named - {None} == set(collections)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in CLASSIFIERS])
 def test_loads_builds_and_finds_its_stages(name):
     if "convnext" in name:
         pytest.importorskip("mmpretrain")
@@ -68,7 +72,21 @@ def test_loads_builds_and_finds_its_stages(name):
         if hook.type == "CWFAHook":
             assert len(find_stage_outputs(model, built.stages, built.modules)) == 4
             assert built.window.resolve(cfg.train_cfg.max_iters)[0] < cfg.train_cfg.max_iters
-    assert len(cfg.get("custom_hooks", [])) == ("cwfa" in name)
+    assert len(cfg.get("custom_hooks", [])) == any(method in name for method in METHODS)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_load_and_build(name):
+    pytest.importorskip("mmpretrain.models")
+    cfg = load(name)
+    assert "mmseg_robust" in cfg.custom_imports["imports"]
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        assert type(MODELS.build(cfg.model)).__name__.endswith("ImageClassifier")
+    hooks = [HOOKS.build(hook) for hook in cfg.get("custom_hooks", [])]
+    assert len(hooks) == any(method in name for method in METHODS)
+    if "imagenet-c" in name:
+        assert cfg.test_cfg.type == "RobustnessTestLoop"
+        assert get_protocol(cfg.test_cfg.protocol).acts == "after_crop"
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -100,12 +118,13 @@ def test_small_ones_train_and_predict(name):
         "mmseg::mask2former/mask2former_r50_8xb2-90k_cityscapes-512x1024.py",
     ],
 )
-def test_the_method_file_collides_with_no_stock_config(tmp_path, base):
+def test_method_files_collide_with_no_stock_config(tmp_path, base):
     """MMEngine refuses two bases with one key; ConvNeXt and Mask2Former have custom_imports."""
-    child = tmp_path / "child.py"
-    child.write_text(f"_base_ = ['{base}', 'mmseg_robust::_base_/methods/cwfa.py']\n")
-    cfg = Config.fromfile(child, import_custom_modules=False)
-    assert cfg.custom_hooks[0].type == "CWFAHook"
+    for method in METHOD_FILES:
+        child = tmp_path / "child.py"
+        child.write_text(f"_base_ = ['{base}', 'mmseg_robust::_base_/methods/{method}']\n")
+        cfg = Config.fromfile(child, import_custom_modules=False)
+        assert isinstance(HOOKS.build(cfg.custom_hooks[0]), Hook)
 
 
 @pytest.mark.parametrize("how", ["scope", "path"])

@@ -1,14 +1,24 @@
-"""Model components: feature augmentation, data preprocessors, outputs of encoder stages."""
+"""Model components: feature augmentation, several views, data preprocessors, stage outputs."""
 
+from mmseg_robust.models.classifiers import multi_view_image_classifier
 from mmseg_robust.models.data_preprocessors import CorruptionSegDataPreProcessor
 from mmseg_robust.models.feature_augmentation import CWFA, CWFANeck, cwfa_backbone
+from mmseg_robust.models.multi_view import FMATerm, JensenShannonTerm, StabilityTerm, TaskLossTerm
+from mmseg_robust.models.segmentors import MultiViewCascadeEncoderDecoder, MultiViewEncoderDecoder
 from mmseg_robust.models.stage_outputs import StageOutput, find_stage_outputs
 
 __all__ = [
     "CWFA",
     "CWFANeck",
     "CorruptionSegDataPreProcessor",
+    "FMATerm",
+    "JensenShannonTerm",
+    "MultiViewCascadeEncoderDecoder",
+    "MultiViewEncoderDecoder",
+    "StabilityTerm",
     "StageOutput",
+    "TaskLossTerm",
     "cwfa_backbone",
     "find_stage_outputs",
+    "multi_view_image_classifier",
 ]

@@ -17,6 +17,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmseg_robust.errors import InputError
+from mmseg_robust.models.auxiliary_norm import is_auxiliary
 
 # Shares of a backbone's tensors; both are the project's own choice. A checkpoint that a training
 # starts from may hold a few tensors more than the model, such as the norms of stages that the head
@@ -26,7 +27,7 @@ MAX_EXTRA_SHARE = 0.1
 MIN_PRETRAINED_SHARE = 0.5
 # Made to fit by the transformers that load them from another image size or window.
 RESIZED = ("position", "pos_embed", "attn_mask")
-# Not needed for predictions, often cut from published checkpoints.
+# Not needed for predictions, often cut from published checkpoints; so are auxiliary norms.
 TRAINING_ONLY = ("auxiliary_head.",)
 NAMED = 4
 
@@ -291,7 +292,8 @@ def _tensors(stored: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def _is_optional(name: str) -> bool:
-    return name.startswith(TRAINING_ONLY) or name.endswith("num_batches_tracked")
+    training_only = name.startswith(TRAINING_ONLY) or is_auxiliary(name)
+    return training_only or name.endswith("num_batches_tracked")
 
 
 def _backbone(names: list[str]) -> int:
