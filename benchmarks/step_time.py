@@ -148,6 +148,7 @@ class Stepper:
     def __init__(self, runner: Runner, batch: dict, cuda: bool) -> None:
         self.runner, self.batch, self.cuda = runner, batch, cuda
         self.times: list[float] = []
+        self.blocks: list[float] = []  # medians
         self.drawing: list[float] = []
         self.peak = 0
 
@@ -165,7 +166,9 @@ class Stepper:
             torch.cuda.synchronize()
             self.peak = max(self.peak, torch.cuda.max_memory_allocated() - before)
         if keep:
-            self.times += [self._between(a, b) for a, b in zip(marks[1:], marks[2:])]
+            times = [self._between(a, b) for a, b in zip(marks[1:], marks[2:])]
+            self.times += times
+            self.blocks.append(statistics.median(times))
 
     def run_drawing(self, steps: int) -> None:
         """Time the drawing of the views alone, where there are any."""
@@ -246,6 +249,9 @@ def main() -> None:
             row["drawing_median_ms"] = statistics.median(steppers[name].drawing)
             row["drawing_share"] = row["drawing_median_ms"] / row["median_ms"]
         row["ratio_of_medians"] = row["median_ms"] / results["plain"]["median_ms"]
+        # Each block beside the plain one of its round: what drifts over minutes cancels.
+        rounds = zip(steppers[name].blocks, steppers["plain"].blocks)
+        row["ratio_by_round"] = statistics.median(own / plain for own, plain in rounds)
         row["ratio_of_minima"] = row["minimum_ms"] / results["plain"]["minimum_ms"]
         if cuda:
             row["ratio_of_peaks"] = row["peak_bytes"] / results["plain"]["peak_bytes"]
