@@ -58,12 +58,7 @@ class ImageCounts(ImageResult):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """See the base class."""
-        return {
-            "confusion": self.confusion,
-            "nan": self.nan,
-            "flips": self.flips,
-            "confidence": self.confidence.astype(np.int32),
-        }
+        return {**super().arrays(), "confidence": self.confidence.astype(np.int32)}
 
     @classmethod
     def from_arrays(cls, name: str, arrays: Arrays, num_passes: int) -> ImageCounts | None:
@@ -113,10 +108,6 @@ class RunCounts(RunResult):
     def num_passes(self) -> int:
         """See the base class."""
         return self.areas.shape[1]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """See the base class."""
-        return {name: getattr(self, name) for name in CountSums.joined}
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Arrays) -> RunCounts:

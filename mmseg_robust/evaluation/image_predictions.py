@@ -47,15 +47,6 @@ class ImagePredictions(ImageResult):
     confidence: np.ndarray
     clean_scores: np.ndarray
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """See the base class."""
-        return {
-            "label": self.label,
-            "predictions": self.predictions,
-            "confidence": self.confidence,
-            "clean_scores": self.clean_scores,
-        }
-
     @classmethod
     def from_arrays(cls, name: str, arrays: Arrays, num_passes: int) -> ImagePredictions | None:
         """See the base class."""
@@ -102,11 +93,6 @@ class RunPredictions(RunResult):
     def num_passes(self) -> int:
         """See the base class."""
         return self.predictions.shape[1]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """See the base class."""
-        names = ("label", "predictions", "confidence")
-        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_arrays(cls, names: tuple[str, ...], arrays: Arrays) -> RunPredictions:

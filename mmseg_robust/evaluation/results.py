@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,13 +21,13 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class ImageResult(ABC):
-    """What one image leaves in all passes of a protocol, for the store."""
+    """What one image leaves in all passes of a protocol, for the store: a dataclass of arrays."""
 
     name: str
 
-    @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
         """All that it holds but for the name."""
+        return _fields_but(self, "name")
 
     @classmethod
     @abstractmethod
@@ -44,7 +45,7 @@ class ImageResult(ABC):
 
 
 class RunResult(ABC):
-    """What N images leave in K passes, the clean one first."""
+    """What N images leave in K passes, the clean one first: a dataclass of arrays."""
 
     measure: ClassVar[Measure]
     names: tuple[str, ...]
@@ -54,9 +55,9 @@ class RunResult(ABC):
     def num_passes(self) -> int:
         """Number of passes, K."""
 
-    @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
         """All that it holds but for the names, for a file."""
+        return _fields_but(self, "names")
 
     @classmethod
     @abstractmethod
@@ -134,6 +135,12 @@ class ResultSums(ABC):
         Returns:
             RunResult: It shares memory with this.
         """
+
+
+def _fields_but(result: Any, left_out: str) -> dict[str, np.ndarray]:
+    """The fields of a dataclass, which every result is, in their order."""
+    names = [field.name for field in fields(result)]
+    return {name: getattr(result, name) for name in names if name != left_out}
 
 
 def check_shapes(arrays: Arrays, expected: Mapping[str, tuple[type, tuple[int, ...]]]) -> None:
