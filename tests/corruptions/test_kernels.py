@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from interpreted import needs_triton, run_interpreted
 from kernel_checks import CHECKS
 
 from mmseg_robust.corruptions import kernels
@@ -21,15 +18,10 @@ def test_kernels_equal_plain_torch_on_a_gpu(check) -> None:
     check(torch.device("cuda"))
 
 
-@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+@needs_triton
 def test_kernels_equal_plain_torch_in_the_interpreter() -> None:
     script = Path(__file__).with_name("kernel_checks.py")
-    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": ":".join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [check.__name__ for check in CHECKS]
+    assert run_interpreted(script) == [check.__name__ for check in CHECKS]
 
 
 def test_kernels_are_for_cuda_alone() -> None:
