@@ -5,6 +5,9 @@ to score. Each run goes through tools/train.py and tools/test.py, as a user woul
 record of a scored split is written to ``OUT/NAME.seedK.SPLIT.json`` when it is complete, so that
 the script may be killed at any time and started again; training resumes from its last checkpoint.
 
+``protocol`` names the protocol of these records. Those of ``test_protocols`` are scored on the test
+split besides, into ``OUT/NAME.seedK.test.PROTOCOL.json``: corruptions that no choice was made on.
+
 Example:
     python tools/results/run_series.py docs/results/camvid/series.json --data data/camvid \
         --out docs/results/camvid/runs --parallel 3
@@ -29,13 +32,22 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
+class Scoring:
+    """A split scored under a protocol; ``record`` is how its record's file name goes on."""
+
+    split: str
+    protocol: str
+    record: str
+
+
+@dataclass(frozen=True)
 class Run:
-    """One training with one seed, and the splits on which it is scored."""
+    """One training with one seed, and what is scored of it."""
 
     name: str
     config: str
     seed: int
-    splits: tuple[str, ...]
+    scorings: tuple[Scoring, ...]
     options: dict[str, object] = field(default_factory=dict)
 
     @property
@@ -45,15 +57,22 @@ class Run:
 
 def read_series(path: Path, only: list[str], seeds: list[int]) -> list[Run]:
     """The selected runs of a series file, in its order."""
-    entries = json.loads(path.read_text())["runs"]
+    series = json.loads(path.read_text())
+    entries = series["runs"]
     names = [entry["name"] for entry in entries]
     unknown = set(only) - set(names)
     if unknown:
         sys.exit(
             f"error: {path} has no run {', '.join(sorted(unknown))}; it has: {', '.join(names)}"
         )
+    further = [Scoring("test", p, f"test.{p}") for p in series.get("test_protocols", [])]
+
+    def scorings(splits: list[str]) -> tuple[Scoring, ...]:
+        main = [Scoring(split, series["protocol"], split) for split in splits]
+        return (*main, *(further if "test" in splits else []))
+
     return [
-        Run(e["name"], e["config"], seed, tuple(e["splits"]), e.get("options", {}))
+        Run(e["name"], e["config"], seed, scorings(e["splits"]), e.get("options", {}))
         for e in entries
         for seed in e["seeds"]
         if (not only or e["name"] in only) and (not seeds or seed in seeds)
@@ -79,11 +98,11 @@ class Series:
         if args.stop_after is not None:
             self.deadline = time.monotonic() + args.stop_after
 
-    def record(self, run: Run, split: str) -> Path:
-        return self.args.out / f"{run.key}.{split}.json"
+    def record(self, run: Run, scoring: Scoring) -> Path:
+        return self.args.out / f"{run.key}.{scoring.record}.json"
 
-    def pending(self, run: Run) -> list[str]:
-        return [split for split in run.splits if not self.record(run, split).exists()]
+    def pending(self, run: Run) -> list[Scoring]:
+        return [scoring for scoring in run.scorings if not self.record(run, scoring).exists()]
 
     def execute(self, run: Run, gpu: int) -> None:
         """Train if there is no final checkpoint, then score what is not scored yet."""
@@ -99,12 +118,13 @@ class Series:
             start = time.time()
             self.call(run, gpu, "train", [run.config, "--resume"], options)
             done.write_text(f"{time.time() - start:.1f}\n")
-        for split in self.pending(run):
-            path = self.record(run, split)
+        for scoring in self.pending(run):
+            path, split = self.record(run, scoring), scoring.split
             # Written elsewhere first, so that a record beside the code is always whole.
-            whole = work_dir / f"{split}.json"
+            whole = work_dir / f"{scoring.record}.json"
             score = {
                 **options,
+                "test_cfg.protocol": scoring.protocol,
                 "test_cfg.out_file": whole,
                 "test_dataloader.num_workers": self.args.test_workers,
                 "test_dataloader.dataset.data_prefix.img_path": f"images/{split}",

@@ -42,6 +42,7 @@ class FakeSeries(run_series.Series):
     def __init__(self, args, fail=()):
         super().__init__(args)
         self.calls = []
+        self.protocols = []
         self.fail = fail
 
     def call(self, run, gpu, tool, arguments, options):
@@ -57,6 +58,7 @@ class FakeSeries(run_series.Series):
             (folder / "last_checkpoint").write_text("checkpoint.pth\n")
         else:
             assert arguments == [run.config, "checkpoint.pth"]
+            self.protocols.append((run.key, options["test_cfg.protocol"]))
             run_part = dict(torch="2", checkpoint=str(folder / "checkpoint.pth"))
             Path(options["test_cfg.out_file"]).write_text(json.dumps(dict(run=run_part)))
 
@@ -86,6 +88,24 @@ def test_goes_on_where_it_stopped(args):
     third = FakeSeries(args)
     assert third.main() == 0
     assert third.calls == []
+
+
+def test_further_protocols_are_scored_on_the_test_split(args):
+    content = json.loads(args.series.read_text())
+    args.series.write_text(json.dumps(dict(content, test_protocols=["cbar"])))
+    args.only = ["cwfa"]
+    series = FakeSeries(args)
+    assert series.main() == 0
+    assert series.protocols == [("cwfa.seed0", p) for p in ("demo", "demo", "cbar")]
+    assert sorted(path.name for path in args.out.iterdir()) == [
+        "cwfa.seed0.test.cbar.json",
+        "cwfa.seed0.test.json",
+        "cwfa.seed0.val.json",
+    ]
+    (args.out / "cwfa.seed0.test.cbar.json").unlink()
+    again = FakeSeries(args)
+    again.main()
+    assert again.protocols == [("cwfa.seed0", "cbar")]
 
 
 def test_selects_by_name_and_seed(args):
