@@ -20,10 +20,13 @@ import argparse
 import copy
 import gc
 import json
+import multiprocessing
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +51,19 @@ def size_of(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def write_scene(root: Path, size: tuple[int, int], index: int) -> None:
+    """An image and its labels as PNG."""
+    image, label = draw_scene(0, index, size)[:2]
+    Image.fromarray(image).save(root / "img" / f"{index}.png")
+    Image.fromarray(label).save(root / "ann" / f"{index}.png")
+
+
 def write_scenes(root: Path, count: int, size: tuple[int, int]) -> None:
-    """Images and labels as PNG."""
+    """Images and labels as PNG, drawn on all cores."""
     for folder in ("img", "ann"):
         (root / folder).mkdir(parents=True)
-    for index in range(count):
-        image, label = draw_scene(0, index, size)[:2]
-        Image.fromarray(image).save(root / "img" / f"{index}.png")
-        Image.fromarray(label).save(root / "ann" / f"{index}.png")
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("fork")) as pool:
+        list(pool.map(partial(write_scene, root, size), range(count)))
 
 
 def config(args: argparse.Namespace, root: Path, workers: int) -> Config:

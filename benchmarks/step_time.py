@@ -179,7 +179,7 @@ class Stepper:
         inputs = model.data_preprocessor(self.batch, True)["inputs"]
         marks = [self._mark()]
         for _ in range(steps + 1):
-            multi_view.views.draw(multi_view.plan.drawn, inputs, model.data_preprocessor)
+            multi_view.draw(model, inputs, self.batch["data_samples"])
             marks.append(self._mark())
         if self.cuda:
             torch.cuda.synchronize()
