@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +13,11 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from mmseg_robust.corruptions import Protocol, corrupt, image_seed
+from mmseg_robust.datasets.clean_images import CleanImages
+from mmseg_robust.datasets.corrupted import CorruptedDataset
 from mmseg_robust.engine.loops.pixel_path import CleanCheck, Upload, make_item, to_device
+
+_AHEAD = 2  # images in host memory beside the one in use
 
 
 class CellBatch(NamedTuple):
@@ -68,12 +75,11 @@ class PlannedBatches(Sampler):
         return len(self.plan)
 
 
-class CellBatches:
+class CellBatches(ABC):
     """All batches of some images; stands where a stock test loop has its data loader.
 
     Args:
-        loader (DataLoader): Over :class:`CleanImages` or :class:`CorruptedDataset`, with
-            :class:`PlannedBatches` and a collate function that leaves the list of items alone.
+        dataset (CleanImages | CorruptedDataset): Where the images come from.
         protocol (Protocol): The protocol.
         size (int): Largest number of passes in a batch.
         collate (Callable): The stock collate function of the data loader.
@@ -83,23 +89,18 @@ class CellBatches:
 
     def __init__(
         self,
-        loader: DataLoader,
+        dataset: CleanImages | CorruptedDataset,
         protocol: Protocol,
         size: int,
         collate: Callable[[list], dict],
         image: Callable[[int, int], np.ndarray],
     ) -> None:
-        self.loader = loader
+        self.dataset: Any = dataset
         self.protocol = protocol
         self.size = size
         self.collate = collate
         self.image = image
         self._plans: dict[int, list[tuple[int, ...]]] = {}
-
-    @property
-    def dataset(self) -> Any:
-        """The dataset that the images come from."""
-        return self.loader.dataset
 
     def set_images(self, images: Sequence[int]) -> None:
         """Tells which images to give, in their order.
@@ -108,13 +109,11 @@ class CellBatches:
             images (Sequence[int]): Indexes of images.
         """
         self._plans = {image: plan_passes(self.protocol, image, self.size) for image in images}
-        sampler = self.loader.batch_sampler
-        assert isinstance(sampler, PlannedBatches)
-        sampler.plan = self._loads()
 
     def __len__(self) -> int:
         return sum(len(plan) for plan in self._plans.values())
 
+    @abstractmethod
     def one(self, image: int, index: int, device: torch.device) -> dict[str, Any]:
         """A single pass of an image, made here.
 
@@ -126,12 +125,8 @@ class CellBatches:
         Returns:
             dict[str, Any]: A batch as the stock test loop has it.
         """
-        raise NotImplementedError
 
-    def _loads(self) -> list[list[int]]:
-        """What the data loader loads at a time."""
-        raise NotImplementedError
-
+    @abstractmethod
     def batches(self, device: torch.device) -> Iterator[CellBatch]:
         """The batches.
 
@@ -141,19 +136,31 @@ class CellBatches:
         Yields:
             CellBatch: All batches of an image in a row.
         """
-        raise NotImplementedError
 
 
 class HostCells(CellBatches):
-    """Every cell goes through the pipeline itself, in the data loader's workers."""
+    """Every cell goes through the pipeline itself, in the data loader's workers.
+
+    Args:
+        loader (DataLoader): Over the dataset, with :class:`PlannedBatches` and a collate function
+            that leaves the list of items alone.
+        **arguments (Any): See the base class; the dataset is a :class:`CorruptedDataset`.
+    """
+
+    def __init__(self, loader: DataLoader, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.loader = loader
 
     def one(self, image: int, index: int, device: torch.device) -> dict[str, Any]:
         """See the base class."""
         return self.collate([self.dataset[image * len(self.protocol.passes) + index]])
 
-    def _loads(self) -> list[list[int]]:
-        count = len(self.protocol.passes)
-        return [
+    def set_images(self, images: Sequence[int]) -> None:
+        """See the base class."""
+        super().set_images(images)
+        sampler, count = self.loader.batch_sampler, len(self.protocol.passes)
+        assert isinstance(sampler, PlannedBatches)
+        sampler.plan = [
             [image * count + index for index in chunk]
             for image, plan in self._plans.items()
             for chunk in plan
@@ -170,24 +177,12 @@ class DeviceCells(CellBatches):
     """An image is loaded once; its cells are made where the model is.
 
     Args:
-        loader (DataLoader): See the base class.
-        protocol (Protocol): See the base class.
-        size (int): See the base class.
-        collate (Callable): See the base class.
-        image (Callable): See the base class.
         seed (int): Seed of the corruptions.
+        **arguments (Any): See the base class; the dataset is one of :class:`CleanImages`.
     """
 
-    def __init__(
-        self,
-        loader: DataLoader,
-        protocol: Protocol,
-        size: int,
-        collate: Callable[[list], dict],
-        image: Callable[[int, int], np.ndarray],
-        seed: int,
-    ) -> None:
-        super().__init__(loader, protocol, size, collate, image)
+    def __init__(self, seed: int, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self.seed = seed
 
     def one(self, image: int, index: int, device: torch.device) -> dict[str, Any]:
@@ -196,9 +191,6 @@ class DeviceCells(CellBatches):
         item, pixels = to_device(loaded["item"], device), loaded["pixels"].to(device)
         return self._corrupted(loaded["path"], pixels, item, (index,))
 
-    def _loads(self) -> list[list[int]]:
-        return [[image] for image in self._plans]
-
     def batches(self, device: torch.device) -> Iterator[CellBatch]:
         """See the base class.
 
@@ -206,7 +198,8 @@ class DeviceCells(CellBatches):
             InputError: If the pipeline does something to pixels that the device does not.
         """
         check, upload = CleanCheck(), Upload(device)
-        for (image, plan), (loaded,) in zip(self._plans.items(), self.loader):
+        loads = loaded_ahead(self.dataset.__getitem__, list(self._plans))
+        for (image, plan), loaded in zip(self._plans.items(), loads):
             arrived = upload({"pixels": loaded["pixels"], **loaded["item"]})
             pixels, item = arrived.pop("pixels"), arrived
             check.add(item, pixels)
@@ -226,3 +219,30 @@ class DeviceCells(CellBatches):
         images = corrupt(rgb, names, severities, seeds).flip(1)
         items = [make_item(item, pixels, index) for pixels, index in zip(images, chunk)]
         return self.collate(items)
+
+
+def loaded_ahead(load: Callable[[int], Any], indexes: Sequence[int]) -> Iterator[Any]:
+    """Loads in a thread, some items ahead of who takes them.
+
+    One thread is enough where dozens of passes follow a load, and it costs nothing to start and
+    end, which worker processes do: seconds each, where forking a process with a CUDA context is
+    slow.
+
+    Args:
+        load (Callable): Gives an item by its index; called in one thread.
+        indexes (Sequence[int]): What to load.
+
+    Yields:
+        Any: The items, in order. What loading raises is raised here.
+    """
+    waiting: deque[Future] = deque()
+    thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
+    try:
+        for index in indexes:
+            waiting.append(thread.submit(load, index))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        thread.shutdown(cancel_futures=True)

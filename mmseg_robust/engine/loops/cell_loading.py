@@ -12,6 +12,8 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from mmseg_robust.corruptions import Protocol
+from mmseg_robust.datasets.clean_images import CleanImages
+from mmseg_robust.datasets.corrupted import CorruptedDataset
 from mmseg_robust.engine.loops.cell_batches import (
     CellBatches,
     DeviceCells,
@@ -38,7 +40,8 @@ def build_cells(
 
     Args:
         runner (Runner): The runner, which builds the data loader.
-        dataloader (dict | DataLoader): Config of the stock test dataloader.
+        dataloader (dict | DataLoader): Config of the stock test dataloader. Where cells are made
+            on the device a thread loads, and its settings of workers are not used.
         protocol (Protocol): The protocol.
         seed (int): Seed of the corruptions.
         backend (str): Generator of the corruptions.
@@ -52,9 +55,6 @@ def build_cells(
         InputError: If the dataloader is built already, cuts off images, or its dataset does not
             fit.
     """
-    from mmseg_robust.datasets.clean_images import CleanImages
-    from mmseg_robust.datasets.corrupted import CorruptedDataset
-
     if isinstance(dataloader, DataLoader):
         raise InputError(
             "RobustnessTestLoop needs test_dataloader as a config, not as a built DataLoader."
@@ -79,23 +79,29 @@ def build_cells(
                 runner.logger,
                 logging.WARNING,
             )
-    collate = _collate(config.pop("collate_fn", dict(type="pseudo_collate")))
+    shared = dict(
+        protocol=protocol,
+        size=size,
+        collate=_collate(config.pop("collate_fn", dict(type="pseudo_collate"))),
+        image=every_cell.image,
+    )
+    settings = dict(
+        seed=seed, backend=backend, cells_per_batch=size, pixels=PLACES[0 if on_device else 1]
+    )
+    if on_device:
+        images = CleanImages(every_cell.dataset, protocol.acts)
+        return DeviceCells(dataset=images, seed=seed, **shared), settings
     for name in ("sampler", "batch_sampler", "drop_last"):
         config.pop(name, None)
     config.update(
-        dataset=CleanImages(every_cell.dataset, protocol.acts) if on_device else every_cell,
+        dataset=every_cell,
         batch_size=1,
         sampler=dict(type="DefaultSampler", shuffle=False),
         batch_sampler=dict(type=PlannedBatches),
         collate_fn=dict(type=_as_it_is),
     )
     loader = runner.build_dataloader(config, seed=runner.seed)
-    settings = dict(
-        seed=seed, backend=backend, cells_per_batch=size, pixels=PLACES[0 if on_device else 1]
-    )
-    if on_device:
-        return DeviceCells(loader, protocol, size, collate, every_cell.image, seed), settings
-    return HostCells(loader, protocol, size, collate, every_cell.image), settings
+    return HostCells(loader, dataset=every_cell, **shared), settings
 
 
 def _collate(config: dict) -> Any:

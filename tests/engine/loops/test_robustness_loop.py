@@ -309,13 +309,15 @@ def test_a_baseline_of_other_images_or_seed_is_told(
     assert "measured with seed 0, this run has seed 3" in capfd.readouterr().out
 
 
-def test_a_small_image_in_a_worker_is_named_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("pixels", ["device", "host"])  # loaded by a thread; by worker processes
+def test_a_small_image_in_a_worker_is_named_in_one_line(tmp_path: Path, pixels: str) -> None:
     root = write_scenes(tmp_path / "scenes", count=2)
     image, label = scene(2, height=20)
     Image.fromarray(image).save(root / "img" / "2.png")
     Image.fromarray(label).save(root / "ann" / "2.png")
     with pytest.raises(InputError) as caught:
-        build(config(root, tmp_path, **{"test_dataloader.num_workers": 1})).test()
+        changes = {"test_dataloader.num_workers": 1, "test_cfg.pixels": pixels}
+        build(config(root, tmp_path, **changes)).test()
     assert str(caught.value).endswith(
         "2.png: An image to corrupt must be at least 32 pixels high and wide, got 20 x 64."
     )
