@@ -1,7 +1,8 @@
 """Make the results table (Markdown) and the bar chart of a series from its records.
 
 Numbers are means over seeds with the sample standard deviation; differences to the first run are
-taken seed by seed.
+taken seed by seed. ECE and flips (share of pixels that are predicted otherwise than at the next
+weaker severity) are those under the corruptions of the series' protocol, in percent.
 
 Example:
     python tools/results/tabulate.py docs/results/camvid/series.json docs/results/camvid/runs \
@@ -21,6 +22,8 @@ from mmseg_robust.evaluation.baseline import read_baseline
 from mmseg_robust.evaluation.robustness_metrics import Robustness, corruption_errors
 
 Runs = dict[str, dict[int, Robustness]]
+Columns = dict[str, dict[str, dict[int, float]]]
+"""Figures by column, name of the run and seed."""
 
 
 def read_runs(series: Path, folder: Path, split: str) -> Runs:
@@ -38,18 +41,45 @@ def read_runs(series: Path, folder: Path, split: str) -> Runs:
     return runs
 
 
+def further_columns(series: Path, folder: Path, split: str) -> Columns:
+    """The series' other protocols, ECE and flips, where there are records of them."""
+    content = json.loads(series.read_text())
+    columns: Columns = {}
+
+    def add(column: str, name: str, seed: int, value: float | None) -> None:
+        if value is not None:
+            columns.setdefault(column, {}).setdefault(name, {})[seed] = value
+
+    for entry in content["runs"]:
+        name = entry["name"]
+        for seed in entry["seeds"]:
+            for protocol in content.get("test_protocols", []):
+                path = folder / f"{name}.seed{seed}.{split}.{protocol}.json"
+                if path.exists():
+                    add(protocol, name, seed, json.loads(path.read_text())["summary"]["mean"])
+            path = folder / f"{name}.seed{seed}.{split}.json"
+            if path.exists():
+                summary = json.loads(path.read_text())["summary"]
+                for column, key in (("ECE %", "ECE"), ("flips %", "flip_rate")):
+                    share = summary.get(key)
+                    add(column, name, seed, None if share is None else 100 * share)
+    return columns
+
+
 def spread(values: list[float]) -> str:
     """Mean and sample standard deviation, or the one value there is."""
+    if not values:
+        return ""
     if len(values) == 1:
         return f"{values[0]:.1f}"
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
 
 
-def table(runs: Runs) -> str:
-    """One row a method: scores, groups, and the gain over the first method seed by seed."""
+def table(runs: Runs, further: Columns) -> str:
+    """One row a method: scores, groups, other columns, the gain over the first method by seed."""
     baseline = next(iter(runs.values()))
     groups = list(next(iter(baseline.values())).groups)
-    columns = ["method", "seeds", "clean", "corrupted", "retention %", "mCE", *groups]
+    columns = ["method", "seeds", "clean", "corrupted", "retention %", "mCE", *groups, *further]
     rows = [[*columns, "gain by seed"], ["---"] * (len(columns) + 1)]
     for name, by_seed in runs.items():
         scores = list(by_seed.values())
@@ -64,6 +94,7 @@ def table(runs: Runs) -> str:
             spread([score.retention for score in scores]),
             spread(errors) if errors else "",
             *(spread([score.groups[group] for score in scores]) for group in groups),
+            *(spread(list(column.get(name, {}).values())) for column in further.values()),
             "" if by_seed is baseline else ", ".join(f"{gain:+.1f}" for gain in gains),
         ]
         rows.append(row)
@@ -120,7 +151,7 @@ def main() -> int:
     if not runs:
         print(f"error: no records of split {args.split!r} in {args.records}", file=sys.stderr)
         return 2
-    print(table(runs))
+    print(table(runs, further_columns(args.series, args.records, args.split)))
     if args.plot:
         plot(runs, args.plot_runs or list(runs), args.plot)
     return 0

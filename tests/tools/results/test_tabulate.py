@@ -21,9 +21,9 @@ def test_means_spread_gain_and_mce():
         "plain": {0: scores(50.0, 20.0), 1: scores(52.0, 24.0)},
         "cwfa": {0: scores(50.0, 30.0), 1: scores(50.0, 28.0), 2: scores(50.0, 29.0)},
     }
-    lines = [
-        [cell.strip() for cell in row.split("|")[1:-1]] for row in tabulate.table(runs).split("\n")
-    ]
+    further = {"cbar": {"cwfa": {0: 20.0, 2: 22.0}}}
+    text = tabulate.table(runs, further)
+    lines = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.split("\n")]
     head, plain, cwfa = lines[0], lines[2], lines[3]
     by_name = dict(zip(head, cwfa))
     assert plain[head.index("clean")] == "51.0 ± 1.4"
@@ -34,6 +34,24 @@ def test_means_spread_gain_and_mce():
     # (100-30)/(100-20) = 87.5 and (100-28)/(100-24) = 94.7; seed 2 has no baseline.
     assert by_name["mCE"] == "91.1 ± 5.1"
     assert by_name["gain by seed"] == "+10.0, +4.0"
+    assert by_name["cbar"] == "21.0 ± 1.4"
+    assert plain[head.index("cbar")] == ""
+
+
+def test_further_columns_come_from_the_records_there_are(tmp_path):
+    series = tmp_path / "series.json"
+    run = dict(name="a", seeds=[0, 1])
+    series.write_text(json.dumps(dict(protocol="demo", test_protocols=["cbar"], runs=[run])))
+    for name, summary in {
+        "a.seed0.test": dict(ECE=0.25, flip_rate=None),
+        "a.seed1.test": dict(ECE=0.5),
+        "a.seed1.test.cbar": dict(mean=30.0),
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(dict(summary=summary)))
+    assert tabulate.further_columns(series, tmp_path, "test") == {
+        "ECE %": {"a": {0: 25.0, 1: 50.0}},
+        "cbar": {"a": {1: 30.0}},
+    }
 
 
 def test_draws_a_chart(tmp_path):
