@@ -16,6 +16,7 @@ from mmseg_robust.corruptions import (  # noqa: F401
     colour,
     defocus,
     elastic,
+    fourier_noise,
     glass_blur,
     jpeg,
     noise,
@@ -23,8 +24,8 @@ from mmseg_robust.corruptions import (  # noqa: F401
     spatter,
     weather,
 )
-from mmseg_robust.corruptions.checks import check_batch, check_name, check_seeds, check_severity
-from mmseg_robust.corruptions.registry import REGISTRY, Corruption
+from mmseg_robust.corruptions.checks import check_batch, check_seeds, check_severity
+from mmseg_robust.corruptions.registry import REGISTRY, Corruption, find_corruption
 from mmseg_robust.errors import InputError
 
 CORRUPTIONS: dict[str, Corruption] = REGISTRY
@@ -47,7 +48,8 @@ def corrupt(
     Args:
         images (Tensor): RGB, uint8, shape (N, 3, H, W), H and W at least 32, on any device, in any
             memory format.
-        name (str | Sequence[str]): One of ``ALL_NAMES``, for all images or one an image.
+        name (str | Sequence[str]): One of ``ALL_NAMES``, or noise of one frequency, see
+            :mod:`mmseg_robust.corruptions.fourier_noise`; for all images or one an image.
         severity (int | Sequence[int]): 0 (the identity) to 5, for all images or one an image.
         seeds (int | Sequence[int]): One integer an image, on the host, see :func:`image_seed`.
 
@@ -68,16 +70,17 @@ def corrupt(
     """
     check_batch(images)
     seeds = check_seeds(seeds, len(images))
-    names = [check_name(own) for own in _spread(name, len(images), "name")]
+    names = _spread(name, len(images), "name")
+    known = [find_corruption(own) for own in names]
     strengths = [check_severity(own) for own in _spread(severity, len(images), "severity")]
     cells = list(zip(names, strengths))
     if len(set(cells)) == 1:
-        return REGISTRY[cells[0][0]](images, cells[0][1], seeds)
+        return known[0](images, strengths[0], seeds)
     out = torch.empty_like(images)
     for cell in dict.fromkeys(cells):
         places = [index for index, other in enumerate(cells) if other == cell]
         part = torch.stack([images[index] for index in places])
-        corrupted = REGISTRY[cell[0]](part, cell[1], [seeds[index] for index in places])
+        corrupted = known[places[0]](part, cell[1], [seeds[index] for index in places])
         for index, image in zip(places, corrupted):
             out[index] = image
     return out

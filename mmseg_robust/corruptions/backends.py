@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from mmseg_robust.corruptions.api import corrupt
-from mmseg_robust.corruptions.checks import check_image, check_name
+from mmseg_robust.corruptions.checks import check_image
 from mmseg_robust.corruptions.names import ALL_NAMES, NAMES
 from mmseg_robust.corruptions.reference import corrupt_reference
+from mmseg_robust.corruptions.registry import FAMILIES, find_corruption
 from mmseg_robust.errors import InputError
 
 
@@ -20,7 +21,7 @@ def corrupt_array(image: np.ndarray, name: str, severity: int, seed: int) -> np.
 
     Args:
         image (np.ndarray): RGB image, uint8, shape (H, W, 3), H and W at least 32.
-        name (str): One of ``ALL_NAMES``.
+        name (str): See :func:`~mmseg_robust.corruptions.api.corrupt`.
         severity (int): 0 (the identity) to 5.
         seed (int): Seed of the image, see :func:`image_seed`.
 
@@ -43,11 +44,22 @@ class Backend:
         name (str): Name in ``BACKENDS``.
         corrupt (Callable): ``corrupt(image, name, severity, seed)``, see :func:`corrupt_array`.
         names (tuple[str, ...]): The corruptions that it knows.
+        families (tuple[str, ...]): The families that it knows, see ``registry.FAMILIES``. Defaults
+            to none.
     """
 
     name: str
     corrupt: Callable[[np.ndarray, str, int, int], np.ndarray]
     names: tuple[str, ...]
+    families: tuple[str, ...] = ()
+
+    def knows(self, names: Sequence[str]) -> bool:
+        """Whether the backend knows all of some corruptions.
+
+        Args:
+            names (Sequence[str]): Names of corruptions.
+        """
+        return all(name in self.names or name.partition("[")[0] in self.families for name in names)
 
     def check(self, names: Sequence[str]) -> None:
         """Refuses corruptions that the backend does not know.
@@ -58,9 +70,11 @@ class Backend:
         Raises:
             InputError: If one is unknown.
         """
-        missing = [check_name(name) for name in names if name not in self.names]
+        for name in names:
+            find_corruption(name)
+        missing = [name for name in names if not self.knows([name])]
         if missing:
-            able = [backend.name for backend in _REGISTERED if set(names) <= set(backend.names)]
+            able = [backend.name for backend in _REGISTERED if backend.knows(names)]
             raise InputError(
                 f"The backend {self.name!r} has no {', '.join(missing)}: choose backend="
                 f"{' or '.join(map(repr, able))}."
@@ -68,7 +82,7 @@ class Backend:
 
 
 _REGISTERED = (
-    Backend("engine", corrupt_array, ALL_NAMES),
+    Backend("engine", corrupt_array, ALL_NAMES, tuple(FAMILIES)),
     Backend("imagecorruptions", corrupt_reference, NAMES),
 )
 

@@ -7,7 +7,9 @@ both, and a result carries its name and version, so that two numbers compare onl
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from mmseg_robust.corruptions.names import COMMON, GROUPS
@@ -27,7 +29,8 @@ class Cell(NamedTuple):
     """One corruption at one severity.
 
     Args:
-        corruption (str): One of ``names.ALL_NAMES``, or ``clean``.
+        corruption (str): One of ``names.ALL_NAMES`` or in a family, see ``registry.FAMILIES``, or
+            ``clean``.
         severity (int): 1 to 5; 0 for ``clean``.
     """
 
@@ -76,7 +79,14 @@ class Protocol:
 
     def cells_of(self, corruption: str) -> tuple[Cell, ...]:
         """Cells of one corruption, by severity."""
-        return tuple(cell for cell in self.cells if cell.corruption == corruption)
+        return self._cells_by_corruption.get(corruption, ())
+
+    @cached_property
+    def _cells_by_corruption(self) -> dict[str, tuple[Cell, ...]]:
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.corruption, []).append(cell)
+        return {name: tuple(cells) for name, cells in found.items()}
 
     def weaker_pass(self, index: int) -> int:
         """Index of the pass that shows how a pass changes the predictions.
@@ -92,11 +102,16 @@ class Protocol:
         return index - 1 if same else 0
 
 
+GENERATED: dict[str, Callable[[str], Protocol]] = {}
+"""What makes the protocols that are not listed, by the first word of their names:
+``fourier-15x15``."""
+
+
 def get_protocol(name: str) -> Protocol:
-    """Looks up a protocol.
+    """Looks up a protocol, or makes it where it is of a generated kind.
 
     Args:
-        name (str): A name in ``PROTOCOLS``.
+        name (str): A name in ``PROTOCOLS``, or of a kind in ``GENERATED``.
 
     Returns:
         Protocol: The protocol.
@@ -106,6 +121,9 @@ def get_protocol(name: str) -> Protocol:
     """
     if name in PROTOCOLS:
         return PROTOCOLS[name]
+    kind = str(name).partition("-")[0]
+    if kind in GENERATED:
+        return GENERATED[kind](name)
     nearest = difflib.get_close_matches(str(name), PROTOCOLS, n=1)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     raise InputError(f"Unknown protocol {name!r}.{hint} Known: {', '.join(PROTOCOLS)}.")

@@ -9,14 +9,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmseg_robust.corruptions.checks import check_batch, check_seeds, check_severity
+from mmseg_robust.corruptions.checks import check_batch, check_name, check_seeds, check_severity
 from mmseg_robust.corruptions.random import RandomFields
 
 Draw = Callable[[Tensor, int, RandomFields], tuple[Any, ...]]
 """(images, severity, random fields) -> what the pure part takes besides images and severity."""
 
 REGISTRY: dict[str, Corruption] = {}
-"""Every corruption of the engine by name."""
+"""Every corruption of the engine by name, but for those of families."""
+
+FAMILIES: dict[str, Callable[[str], Corruption]] = {}
+"""What makes the corruptions that are too many to list, by the word before the bracket in their
+names: ``fourier[0.125,-0.25]@0.07``. Protocols have them, training does not draw them."""
 
 
 class Corruption:
@@ -71,6 +75,24 @@ class Corruption:
 
     def __repr__(self) -> str:
         return f"Corruption({self.name!r})"
+
+
+def find_corruption(name: str) -> Corruption:
+    """Looks up a corruption, or makes it where it is of a family.
+
+    Args:
+        name (str): One of ``ALL_NAMES``, or a name in a family.
+
+    Returns:
+        Corruption: The corruption.
+
+    Raises:
+        InputError: If the name is unknown. The message suggests the nearest known one.
+    """
+    family, bracket, _ = str(name).partition("[")
+    if bracket and family in FAMILIES:
+        return FAMILIES[family](name)
+    return REGISTRY[check_name(name)]
 
 
 def nothing(images: Tensor, severity: int, fields: RandomFields) -> tuple[()]:

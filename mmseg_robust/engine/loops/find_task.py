@@ -41,7 +41,7 @@ def find_task(evaluator: Evaluator, model: nn.Module, metainfo: Mapping[str, Any
     if found and not found[0].format_only:
         _warn_of_others(found[0], metrics)
         return SegmentationTask(found[0], dataset_classes(metainfo), metainfo.get("palette"))
-    if not found and _has_accuracy(evaluator):
+    if classifies(evaluator):
         _refuse_several_labels(model)
         return ClassificationTask(evaluator, dataset_classes(metainfo))
     raise InputError(
@@ -61,12 +61,22 @@ def _warn_of_others(chosen: Any, metrics: list[Any]) -> None:
             )
 
 
-def _has_accuracy(evaluator: Evaluator) -> bool:
+def classifies(evaluator: Evaluator) -> bool:
+    """Whether an evaluator judges a classifier: by MMPretrain's ``Accuracy`` and no ``IoUMetric``.
+
+    Args:
+        evaluator (Evaluator): The evaluator of the test.
+    """
+    from mmseg.evaluation import IoUMetric
+
     if find_spec("mmpretrain") is None:
         return False
     from mmpretrain.evaluation import Accuracy
 
-    return any(isinstance(metric, Accuracy) for metric in evaluator.metrics)
+    kinds = [type(metric) for metric in evaluator.metrics]
+    return any(issubclass(kind, Accuracy) for kind in kinds) and not any(
+        issubclass(kind, IoUMetric) for kind in kinds
+    )
 
 
 def _refuse_several_labels(model: nn.Module) -> None:

@@ -1,0 +1,1 @@
+"""What a model and its data do by frequency: spectra, dominant frequencies, heat maps."""
