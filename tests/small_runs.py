@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import runpy
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import mmengine.runner.runner
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -144,22 +148,82 @@ def python(*command: Any) -> subprocess.CompletedProcess[str]:
     return call(sys.executable, *command)
 
 
-def fork_ranks(target: Callable[..., None], *arguments: Any) -> list[Any]:
-    """Start two processes that torch.distributed joins; they have this one's imports already."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+def fork(target: Callable[..., Any], *arguments: Any) -> Any:
+    """Start a process that has this one's imports already."""
+    # Those too that a runner makes when it starts, or each process would make them anew.
+    mmengine.runner.runner.collect_env()
+    import matplotlib.backends.backend_agg  # noqa: F401
 
-    def main(rank: str) -> None:
+    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def fork_ranks(target: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Start two processes that torch.distributed joins; they have this one's imports already."""
+
+    def main(rank: str, held: socket.socket) -> None:
+        port = str(held.getsockname()[1])
         os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2")
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
         target(*arguments)
 
-    context = multiprocessing.get_context("fork")
-    ranks = [context.Process(target=main, args=(rank,)) for rank in "01"]
+    # The ranks inherit the socket: nobody else gets its port before the first rank listens there.
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        return [fork(main, rank, held) for rank in "01"]
+
+
+def run_script(path: Path, *arguments: Any) -> None:
+    """Run a Python script as the main module of this process."""
+    sys.argv = [str(path), *map(str, arguments)]
+    runpy.run_path(str(path), run_name="__main__")
+
+
+class ForkedScript:
+    """Stands for ``subprocess.Popen`` where a new interpreter would prove nothing more.
+
+    Args:
+        command (list[str]): This interpreter, a script and its arguments.
+        env (dict[str, str]): All variables of the process.
+        stdout (IO[str]): File of both outputs.
+        stderr (IO[str]): The same.
+    """
+
+    def __init__(
+        self, command: list[str], *, env: dict[str, str], stdout: IO[str], stderr: IO[str]
+    ) -> None:
+        assert (command[0], stderr) == (sys.executable, stdout)
+        self._process = fork(self._run, command[1:], env, stdout)
+        self.terminate = self._process.terminate
+
+    def poll(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self._process.exitcode
+
+    @staticmethod
+    def _run(command: list[str], env: dict[str, str], output: IO[str]) -> None:
+        os.environ.clear()
+        os.environ.update(env)
+        with redirect_stdout(output), redirect_stderr(output):
+            run_script(*command)
+
+
+def run_ranks(target: Callable[..., Any], *arguments: Any) -> None:
+    """Run something in two processes as :func:`fork_ranks` starts them; both must succeed."""
+    ranks = fork_ranks(target, *arguments)
     for rank in ranks:
-        rank.start()
-    return ranks
+        rank.join(120)
+    assert [rank.exitcode for rank in ranks] == [0, 0]
+
+
+def logged_metrics(work_dir: Path) -> dict[str, float]:
+    """The numbers, without times, of the one test that logged to a work folder."""
+    (path,) = work_dir.glob("2*/2*.json")
+    # MMEngine's LoggerHook lets every rank write this file: the end of a longer text may be left.
+    numbers, _ = json.JSONDecoder().raw_decode(path.read_text())
+    return {key: value for key, value in numbers.items() if "time" not in key}
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:

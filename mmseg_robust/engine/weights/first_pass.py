@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmseg_robust.engine.weights.extend import call_around
 from mmseg_robust.errors import InputError
+from mmseg_robust.not_compiled import not_compiled
 
 _NOTHING = object()
 
@@ -94,7 +95,7 @@ class FirstPass:
         """Let the batch of the last pass go, if no step has taken it."""
         self._batch = _NOTHING
 
-    @torch._dynamo.disable
+    @not_compiled
     def _preprocess(self, preprocess: Any, *args: Any, **kwargs: Any) -> Any:
         """Give the step the batch of the first pass."""
         if self._batch is _NOTHING:

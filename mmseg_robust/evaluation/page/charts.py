@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
 
 from mmseg_robust.evaluation.page.content import Score
 from mmseg_robust.evaluation.page.markup import number
@@ -25,6 +24,9 @@ from mmseg_robust.evaluation.page.svg import (
     inline_svg,
     new_figure,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 WIDTH = 300
 LEFT, RIGHT = 4, 36  # RIGHT takes the figure beside the longest bar

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import matplotlib
-
 from mmseg_robust.evaluation.measures import Measure, measure_of
 from mmseg_robust.evaluation.page.charts import Bars, bar_chart, curve_chart, upper_limit
 from mmseg_robust.evaluation.page.content import (
@@ -237,6 +235,8 @@ def _heat(value: Score, clean: float | None, measure: Measure) -> str:
 
 def _colours(share: float) -> tuple[str, str]:
     """Background and text colour for a share of 0 to 1."""
+    import matplotlib  # here, as in svg.py
+
     rgb = matplotlib.colormaps[COLOUR_MAP](min(max(share, 0.0), 1.0))[:3]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
-
-import matplotlib
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from mmseg_robust.evaluation.page.markup import escape
+
+# Matplotlib is imported where it draws: most runs of this package draw no page.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Matplotlib knows no CSS variables: it draws in these colours, and each becomes the variable of
 # style.css that has the light or the dark value.
@@ -43,6 +45,8 @@ def new_figure(width: float, height: float) -> Figure:
     Returns:
         Figure: The figure, known to no window system.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width / PIXELS, height / PIXELS), dpi=PIXELS)
     figure.patch.set_alpha(0)
     return figure
@@ -59,6 +63,8 @@ def inline_svg(figure: Figure, identifier: str, description: str) -> str:
     Returns:
         str: The element, as wide as its place allows. The same figure gives the same text.
     """
+    import matplotlib
+
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": identifier}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

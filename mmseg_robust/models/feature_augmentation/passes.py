@@ -13,6 +13,7 @@ from mmseg_robust.errors import InputError
 from mmseg_robust.models.feature_augmentation.cwfa import CWFA, NOT_MEASURED
 from mmseg_robust.models.feature_augmentation.schedule import ActiveWindow, Iterations, Moment
 from mmseg_robust.models.training_iteration import training_iteration, training_length
+from mmseg_robust.not_compiled import not_compiled
 
 
 class TrainingPasses:
@@ -41,7 +42,7 @@ class TrainingPasses:
         self._count = 0
 
     # Outside compiled graphs, because it reads the iteration from Python.
-    @torch.compiler.disable
+    @not_compiled
     def prepare(self, device: torch.device) -> None:
         """Set what the coming pass draws from. Call once a training pass.
 
