@@ -5,6 +5,9 @@ to score. Each run goes through tools/train.py and tools/test.py, as a user woul
 record of a scored split is written to ``OUT/NAME.seedK.SPLIT.json`` when it is complete, so that
 the script may be killed at any time and started again; training resumes from its last checkpoint.
 
+A run with ``from`` starts from the trained weights of the run of that name with the same seed,
+which is trained first if it is not yet.
+
 ``protocol`` names the protocol of these records. Those of ``test_protocols`` are scored on the test
 split besides, into ``OUT/NAME.seedK.test.PROTOCOL.json``: corruptions that no choice was made on.
 
@@ -49,6 +52,7 @@ class Run:
     seed: int
     scorings: tuple[Scoring, ...]
     options: dict[str, object] = field(default_factory=dict)
+    parent: Run | None = None
 
     @property
     def key(self) -> str:
@@ -71,11 +75,28 @@ def read_series(path: Path, only: list[str], seeds: list[int]) -> list[Run]:
         main = [Scoring(split, series["protocol"], split) for split in splits]
         return (*main, *(further if "test" in splits else []))
 
+    def run(entry: dict, seed: int) -> Run:
+        parent = entry.get("from")
+        if parent is not None and parent not in by_name:
+            sys.exit(
+                f"error: run {entry['name']} of {path} starts from {parent}, which is no run of "
+                f"it; it has: {', '.join(by_name)}"
+            )
+        return Run(
+            entry["name"],
+            entry["config"],
+            seed,
+            scorings(entry["splits"]),
+            entry.get("options", {}),
+            None if parent is None else run(by_name[parent], seed),
+        )
+
+    by_name = {entry["name"]: entry for entry in entries}
     return [
-        Run(e["name"], e["config"], seed, scorings(e["splits"]), e.get("options", {}))
-        for e in entries
-        for seed in e["seeds"]
-        if (not only or e["name"] in only) and (not seeds or seed in seeds)
+        run(entry, seed)
+        for entry in entries
+        for seed in entry["seeds"]
+        if (not only or entry["name"] in only) and (not seeds or seed in seeds)
     ]
 
 
@@ -94,6 +115,7 @@ class Series:
         self.args = args
         self.failed: list[str] = []
         self.children: set[subprocess.Popen] = set()
+        self.guard, self.locks = threading.Lock(), dict[str, threading.Lock]()
         self.deadline = float("inf")
         if args.stop_after is not None:
             self.deadline = time.monotonic() + args.stop_after
@@ -104,44 +126,58 @@ class Series:
     def pending(self, run: Run) -> list[Scoring]:
         return [scoring for scoring in run.scorings if not self.record(run, scoring).exists()]
 
-    def execute(self, run: Run, gpu: int) -> None:
-        """Train if there is no final checkpoint, then score what is not scored yet."""
-        work_dir = self.args.work_dir / run.key
-        final = work_dir / "last_checkpoint"
-        done = work_dir / "trained"
+    def options(self, run: Run) -> dict[str, object]:
         data = {
             f"{part}_dataloader.dataset.data_root": self.args.data
             for part in ("train", "val", "test")
         }
-        options = {**data, **run.options, **self.args.cfg_options, "randomness.seed": run.seed}
-        if not done.exists():
-            start = time.time()
-            self.call(run, gpu, "train", [run.config, "--resume"], options)
-            done.write_text(f"{time.time() - start:.1f}\n")
+        return {**data, **run.options, **self.args.cfg_options, "randomness.seed": run.seed}
+
+    def train(self, run: Run, gpu: int) -> str:
+        """Train if there is no final checkpoint; returns its path."""
+        with self.guard:
+            lock = self.locks.setdefault(run.key, threading.Lock())
+        with lock:  # another slot may need it as the start of a run of its own
+            work_dir = self.args.work_dir / run.key
+            done = work_dir / "trained"
+            if not done.exists():
+                options = self.options(run)
+                if run.parent is not None:
+                    options["load_from"] = self.train(run.parent, gpu)
+                start = time.time()
+                self.call(run, gpu, "train", [run.config, "--resume"], options)
+                done.write_text(f"{time.time() - start:.1f}\n")
+            return (work_dir / "last_checkpoint").read_text().strip()
+
+    def execute(self, run: Run, gpu: int) -> None:
+        """Train, then score what is not scored yet."""
+        checkpoint = self.train(run, gpu)
+        work_dir = self.args.work_dir / run.key
         for scoring in self.pending(run):
             path, split = self.record(run, scoring), scoring.split
             # Written elsewhere first, so that a record beside the code is always whole.
             whole = work_dir / f"{scoring.record}.json"
             score = {
-                **options,
+                **self.options(run),
                 "test_cfg.protocol": scoring.protocol,
                 "test_cfg.out_file": whole,
                 "test_dataloader.num_workers": self.args.test_workers,
                 "test_dataloader.dataset.data_prefix.img_path": f"images/{split}",
                 "test_dataloader.dataset.data_prefix.seg_map_path": f"labels/{split}",
             }
-            self.call(run, gpu, "test", [run.config, final.read_text().strip()], score)
+            self.call(run, gpu, "test", [run.config, checkpoint], score)
             record = json.loads(whole.read_text())
             # Where the work folder lies on this machine is nobody's business.
-            checkpoint = Path(record["run"]["checkpoint"])
-            record["run"]["checkpoint"] = str(checkpoint.relative_to(self.args.work_dir))
+            tested = Path(record["run"]["checkpoint"])
+            record["run"]["checkpoint"] = str(tested.relative_to(self.args.work_dir))
             record["series"] = dict(
                 name=run.name,
                 config=run.config,
                 seed=run.seed,
                 split=split,
                 options=run.options,
-                train_seconds=float(done.read_text()),
+                start=None if run.parent is None else run.parent.key,
+                train_seconds=float((work_dir / "trained").read_text()),
             )
             partial = path.with_suffix(".part")
             partial.write_text(json.dumps(record, separators=(",", ":")) + "\n")

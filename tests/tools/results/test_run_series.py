@@ -43,6 +43,7 @@ class FakeSeries(run_series.Series):
         super().__init__(args)
         self.calls = []
         self.protocols = []
+        self.trained = []
         self.fail = fail
 
     def call(self, run, gpu, tool, arguments, options):
@@ -53,6 +54,7 @@ class FakeSeries(run_series.Series):
         folder.mkdir(parents=True, exist_ok=True)
         if tool == "train":
             assert options["randomness.seed"] == run.seed
+            self.trained.append(options)
             assert options["b"] == "2"
             assert options.get("a") == (1 if run.name == "cwfa" else None)
             (folder / "last_checkpoint").write_text("checkpoint.pth\n")
@@ -106,6 +108,35 @@ def test_further_protocols_are_scored_on_the_test_split(args):
     again = FakeSeries(args)
     again.main()
     assert again.protocols == [("cwfa.seed0", "cbar")]
+
+
+def test_a_run_may_start_from_another_one(args):
+    content = json.loads(args.series.read_text())
+    tuned = dict(name="tuned", config="t.py", seeds=[0, 1], splits=["test"])
+    tuned["from"] = "plain"
+    args.series.write_text(json.dumps(dict(content, runs=[tuned, *content["runs"]])))
+    args.only = ["tuned"]
+    series = FakeSeries(args)
+    assert series.main() == 0
+    parents = [options["load_from"] for options in series.trained if "load_from" in options]
+    assert parents == ["checkpoint.pth", "checkpoint.pth"]
+    for seed in (0, 1):
+        own = [tool for key, tool in series.calls if key == f"tuned.seed{seed}"]
+        assert own == ["train", "test"]
+        assert series.calls.index((f"plain.seed{seed}", "train")) < series.calls.index(
+            (f"tuned.seed{seed}", "train")
+        )
+    assert json.loads((args.out / "tuned.seed1.test.json").read_text())["series"]["start"] == (
+        "plain.seed1"
+    )
+    args.only = ["tuned", "plain"]  # both slots want the plain one, which is trained already
+    again = FakeSeries(args)
+    assert again.main() == 0
+    assert sorted(again.calls) == [("plain.seed0", "test"), ("plain.seed1", "test")]
+    tuned["from"] = "plane"
+    args.series.write_text(json.dumps(dict(content, runs=[tuned, *content["runs"]])))
+    with pytest.raises(SystemExit, match="starts from plane, which is no run of it; it has: tuned"):
+        FakeSeries(args).main()
 
 
 def test_selects_by_name_and_seed(args):

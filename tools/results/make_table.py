@@ -5,7 +5,7 @@ taken seed by seed. ECE and flips (share of pixels that are predicted otherwise 
 weaker severity) are those under the corruptions of the series' protocol, in percent.
 
 Example:
-    python tools/results/tabulate.py docs/results/camvid/series.json docs/results/camvid/runs \
+    python tools/results/make_table.py docs/results/camvid/series.json docs/results/camvid/runs \
         --split test --plot docs/results/camvid/by_corruption.png
 """
 

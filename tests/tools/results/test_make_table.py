@@ -8,7 +8,7 @@ from load_tool import load_tool
 from mmseg_robust.corruptions.protocols import get_protocol
 from mmseg_robust.evaluation.robustness_metrics import robustness
 
-tabulate = load_tool("results/tabulate.py")
+make_table = load_tool("results/make_table.py")
 DEMO = get_protocol("demo")
 
 
@@ -22,7 +22,7 @@ def test_means_spread_gain_and_mce():
         "cwfa": {0: scores(50.0, 30.0), 1: scores(50.0, 28.0), 2: scores(50.0, 29.0)},
     }
     further = {"cbar": {"cwfa": {0: 20.0, 2: 22.0}}}
-    text = tabulate.table(runs, further)
+    text = make_table.table(runs, further)
     lines = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.split("\n")]
     head, plain, cwfa = lines[0], lines[2], lines[3]
     by_name = dict(zip(head, cwfa))
@@ -48,7 +48,7 @@ def test_further_columns_come_from_the_records_there_are(tmp_path):
         "a.seed1.test.cbar": dict(mean=30.0),
     }.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(dict(summary=summary)))
-    assert tabulate.further_columns(series, tmp_path, "test") == {
+    assert make_table.further_columns(series, tmp_path, "test") == {
         "ECE %": {"a": {0: 25.0, 1: 50.0}},
         "cbar": {"a": {1: 30.0}},
     }
@@ -56,18 +56,18 @@ def test_further_columns_come_from_the_records_there_are(tmp_path):
 
 def test_draws_a_chart(tmp_path):
     runs = {"plain": {0: scores(50.0, 20.0)}, "cwfa": {0: scores(50.0, 30.0)}}
-    tabulate.plot(runs, ["plain", "cwfa"], tmp_path / "chart.png")
+    make_table.plot(runs, ["plain", "cwfa"], tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 5000
 
 
 def test_no_records(tmp_path, monkeypatch, capsys):
     series = tmp_path / "series.json"
     series.write_text(json.dumps(dict(protocol="demo", runs=[dict(name="a", seeds=[0])])))
-    monkeypatch.setattr("sys.argv", ["tabulate.py", str(series), str(tmp_path)])
-    assert tabulate.main() == 2
+    monkeypatch.setattr("sys.argv", ["make_table.py", str(series), str(tmp_path)])
+    assert make_table.main() == 2
     assert "error: no records of split 'test'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("values", "text"), [([1.25], "1.2"), ([1.0, 3.0], "2.0 ± 1.4")])
 def test_spread(values, text):
-    assert tabulate.spread(values) == text
+    assert make_table.spread(values) == text
