@@ -1,8 +1,13 @@
-"""Data preprocessors that corrupt training images on the device."""
+"""Data preprocessors that corrupt or blur training images on the device."""
 
+from mmseg_robust.models.data_preprocessors.blur_levels import BlurLevelPreprocessor
 from mmseg_robust.models.data_preprocessors.corruption_preprocessor import (
     CorruptionSegDataPreProcessor,
     corruption_cls_data_preprocessor,
 )
 
-__all__ = ["CorruptionSegDataPreProcessor", "corruption_cls_data_preprocessor"]
+__all__ = [
+    "BlurLevelPreprocessor",
+    "CorruptionSegDataPreProcessor",
+    "corruption_cls_data_preprocessor",
+]

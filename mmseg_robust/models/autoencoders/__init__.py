@@ -1,0 +1,5 @@
+"""Models that make images."""
+
+from mmseg_robust.models.autoencoders.linear_latent import LinearLatentAutoEncoder
+
+__all__ = ["LinearLatentAutoEncoder"]
