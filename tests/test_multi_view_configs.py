@@ -8,6 +8,9 @@ import mmseg_robust  # noqa: F401  # isort: skip  (mends what MMSegmentation's i
 import pytest
 from mmengine.config import Config
 
+from mmseg_robust.augmentations import build_augmentation
+from mmseg_robust.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[1] / "configs"
 DATA = {
     "cityscapes": "segformer/segformer_mit-b2-{}_8xb1-160k_cityscapes-1024x1024.py",
@@ -21,6 +24,7 @@ METHODS = {
     "afa-cwfa": ("FourierBasis", ["TaskLossTerm"]),
     "afa-damp": ("FourierBasis", ["TaskLossTerm"]),
     "jsd": ("AugMix", ["JensenShannonTerm"]),
+    "dfmx": ("DominantFrequencies", ["TaskLossTerm"]),
 }
 
 
@@ -34,8 +38,12 @@ def test_views_and_terms(data: str, method: str) -> None:
     assert {view.type for view in model.views.values()} == {drawn}
     assert [term.type for term in model.terms] == terms
     assert all(term.weight > 0 for term in model.terms)
-    halves = "TaskLossTerm" in terms
-    assert model.get("clean_weight", 1.0) == (0.5 if halves else 1.0)
+    clean_weight = model.get("clean_weight", 1.0)
+    if "TaskLossTerm" in terms:
+        assert clean_weight == (0.0 if method == "dfmx" else 0.5)
+        assert clean_weight + model.terms[0].weight == 1.0
+    else:
+        assert clean_weight == 1.0
     assert model.get("auxiliary_norm", []) == (["waves"] if "afa" in method else [])
     assert model.get("norm_statistics", "per_view") == ("joint" if method == "ca" else "per_view")
     for hook, word in (("CWFAHook", "cwfa"), ("DAMPHook", "damp")):
@@ -53,3 +61,10 @@ def test_the_fma_loss_fine_tunes_a_trained_stock_checkpoint() -> None:
     assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 16000
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(6e-5 / 10)
     assert cfg.model.terms[0].type == "FMATerm"
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_maps_that_are_yet_to_be_made(data: str) -> None:
+    cfg = Config.fromfile(ROOT / DATA[data].format("dfmx"))
+    with pytest.raises(InputError, match=r"no frequency maps at .*dominant_frequencies\.py makes"):
+        build_augmentation(cfg.model.views.filtered)

@@ -12,11 +12,19 @@ from mmseg_robust.augmentations.base import (
     register,
 )
 from mmseg_robust.augmentations.combined import CombinedAugmentations
+from mmseg_robust.augmentations.dominant_frequencies import DominantFrequencies
 from mmseg_robust.augmentations.engine_corruption import EngineCorruption
 from mmseg_robust.augmentations.fourier_basis import FourierBasis
+from mmseg_robust.augmentations.frequency_maps import (
+    FrequencyMaps,
+    keep_frequencies,
+    mirrored,
+)
 from mmseg_robust.augmentations.gaussian_blur import GaussianBlur
 from mmseg_robust.augmentations.gaussian_noise import GaussianNoise
 from mmseg_robust.augmentations.guard import overlap
+from mmseg_robust.augmentations.labels import classes_in
+from mmseg_robust.augmentations.linear_latent_blur import LinearLatentBlur
 from mmseg_robust.augmentations.photometric import Brightness, Contrast, Hue, Saturation
 
 __all__ = [
@@ -26,13 +34,19 @@ __all__ = [
     "Brightness",
     "CombinedAugmentations",
     "Contrast",
+    "DominantFrequencies",
     "EngineCorruption",
     "FourierBasis",
+    "FrequencyMaps",
     "GaussianBlur",
     "GaussianNoise",
     "Hue",
+    "LinearLatentBlur",
     "Saturation",
     "build_augmentation",
+    "classes_in",
+    "keep_frequencies",
+    "mirrored",
     "overlap",
     "register",
 ]

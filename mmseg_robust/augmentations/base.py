@@ -11,7 +11,7 @@ from typing import Union
 import torch
 from torch import Tensor
 
-from mmseg_robust.augmentations.checks import check_images
+from mmseg_robust.augmentations.checks import check_images, check_present
 from mmseg_robust.corruptions.checks import check_seeds
 from mmseg_robust.errors import InputError
 
@@ -27,20 +27,33 @@ class BatchAugmentation(ABC):
     A subclass implements :meth:`augment`, says in ``resembles`` what it has in common with tests,
     and is registered with :func:`register`.
 
+    One that needs to know what an image shows sets ``reads_labels``, is called as
+    ``augmentation(images, seeds, present)`` and takes ``present`` as third argument of
+    :meth:`augment`; what happens to an image then depends on its row of it too.
+
     Attributes:
         resembles (tuple[str, ...]): Names of the engine's corruptions that do what this
             augmentation does, by another formula or in another strength. A test on one of them is
             no test on something unseen, see :func:`~mmseg_robust.augmentations.guard.overlap`.
+        reads_labels (bool): Whether it needs ``present``.
+        least_size (tuple[int, int]): Height and width of the smallest images that it takes.
     """
 
     resembles: tuple[str, ...] = ()
+    reads_labels: bool = False
+    least_size: tuple[int, int] = (1, 1)
 
-    def __call__(self, images: Tensor, seeds: int | Sequence[int]) -> Tensor:
+    def __call__(
+        self, images: Tensor, seeds: int | Sequence[int], present: Tensor | None = None
+    ) -> Tensor:
         """Augments a batch.
 
         Args:
             images (Tensor): RGB, float32 in 0..255, shape (N, 3, H, W), on any device.
             seeds (int | Sequence[int]): One integer an image, on the host.
+            present (Tensor, optional): Which of K classes each image shows, bool, shape (N, K), on
+                the images' device; see :func:`~mmseg_robust.augmentations.labels.classes_in`.
+                Needed if ``reads_labels``, else not looked at.
 
         Returns:
             Tensor: A new tensor, RGB, float32 in 0..255, shape (N, 3, H, W), on the same device.
@@ -51,10 +64,21 @@ class BatchAugmentation(ABC):
         """
         check_images(images)
         seeds = check_seeds(seeds, len(images))
+        labels = (check_present(present, images),) if self.reads_labels else ()
         if len(images) == 0:
             return images.clone()
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            return self.augment(images.contiguous(), seeds)
+            return self.augment(images.contiguous(), seeds, *labels)
+
+    def check_classes(self, classes: Sequence[str]) -> None:  # noqa: B027  (most read no labels)
+        """Holds what was prepared for certain classes against those of a data set.
+
+        Args:
+            classes (Sequence[str]): Names of the data set's classes.
+
+        Raises:
+            InputError: If it was prepared for others.
+        """
 
     @abstractmethod
     def augment(self, images: Tensor, seeds: tuple[int, ...]) -> Tensor:

@@ -31,6 +31,29 @@ def check_images(images: Tensor) -> None:
         raise InputError(f"{expected}; got {found}. Call .float(), before normalising.")
 
 
+def check_present(present: Tensor | None, images: Tensor) -> Tensor:
+    """Refuses what does not say which classes images show.
+
+    Args:
+        present (Tensor | None): Should be bool, shape (N, K), on the images' device.
+        images (Tensor): Shape (N, 3, H, W).
+
+    Returns:
+        Tensor: ``present``.
+
+    Raises:
+        InputError: If it is not as described.
+    """
+    expected = f"This augmentation reads labels: 'present' must be bool, ({len(images)}, classes)"
+    if not isinstance(present, Tensor):
+        raise InputError(f"{expected}; got {type(present).__name__}. classes_in(labels) makes it.")
+    if present.dtype != torch.bool or present.ndim != 2 or len(present) != len(images):
+        raise InputError(f"{expected}; got {present.dtype} {tuple(present.shape)}.")
+    if present.device != images.device:
+        raise InputError(f"{expected}, on {images.device}; it is on {present.device}.")
+    return present
+
+
 def check_range(
     value: float | Sequence[float], name: str, lowest: float, highest: float = math.inf
 ) -> tuple[float, float]:

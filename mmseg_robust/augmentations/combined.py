@@ -56,6 +56,9 @@ class CombinedAugmentations(BatchAugmentation):
         self.members = tuple(build_augmentation(member) for member in members)
         names = [name for member in self.members for name in member.resembles]
         self.resembles = tuple(dict.fromkeys(names))
+        self.reads_labels = any(member.reads_labels for member in self.members)
+        heights, widths = zip(*(member.least_size for member in self.members))
+        self.least_size = (max(heights), max(widths))
 
     def choose(self, seeds: Sequence[int]) -> list[int]:
         """Which member each image gets.
@@ -69,7 +72,14 @@ class CombinedAugmentations(BatchAugmentation):
         fields = RandomFields(seeds, "CombinedAugmentations", torch.device("cpu"))
         return [int(share * len(self.members)) for (share,) in fields.scalars("member")]
 
-    def augment(self, images: Tensor, seeds: tuple[int, ...]) -> Tensor:
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """See :class:`~mmseg_robust.augmentations.base.BatchAugmentation`."""
+        for member in self.members:
+            member.check_classes(classes)
+
+    def augment(
+        self, images: Tensor, seeds: tuple[int, ...], present: Tensor | None = None
+    ) -> Tensor:
         """See :class:`~mmseg_robust.augmentations.base.BatchAugmentation`."""
         chosen = self.choose(seeds)
         by_place: dict[int, Tensor] = {}
@@ -77,6 +87,7 @@ class CombinedAugmentations(BatchAugmentation):
             places = [place for place, other in enumerate(chosen) if other == index]
             # Stacked, because an index made of a list would make the host wait for the device.
             part = torch.stack([images[place] for place in places])
-            altered = self.members[index](part, [seeds[place] for place in places])
+            shown = None if present is None else torch.stack([present[place] for place in places])
+            altered = self.members[index](part, [seeds[place] for place in places], shown)
             by_place.update(zip(places, altered))
         return torch.stack([by_place[place] for place in range(len(images))])

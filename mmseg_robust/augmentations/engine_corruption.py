@@ -10,7 +10,7 @@ from torch import Tensor
 from mmseg_robust.augmentations.base import BatchAugmentation, register
 from mmseg_robust.corruptions.api import corrupt
 from mmseg_robust.corruptions.choice import CellChoice
-from mmseg_robust.corruptions.names import MAX_SEVERITY
+from mmseg_robust.corruptions.names import MAX_SEVERITY, MIN_SIDE
 from mmseg_robust.corruptions.protocols import CLEAN
 
 
@@ -32,6 +32,8 @@ class EngineCorruption(BatchAugmentation):
         InputError: If a name or severity is unknown or nothing is left to draw from; when called,
             also if images are smaller than 32 pixels.
     """
+
+    least_size = (MIN_SIDE, MIN_SIDE)
 
     def __init__(
         self,

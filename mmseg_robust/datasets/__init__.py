@@ -7,6 +7,9 @@ from mmseg_robust.datasets.corruption_datasets import (
     CamVidCDataset,
     CityscapesCDataset,
 )
+from mmseg_robust.datasets.defocused_images import DefocusedImageDataset
+from mmseg_robust.datasets.focal_stacks import FocalStackDataset
+from mmseg_robust.datasets.frequency_transform import KeepDominantFrequencies
 from mmseg_robust.datasets.transforms import CorruptImage
 
 __all__ = [
@@ -16,4 +19,7 @@ __all__ = [
     "CityscapesCDataset",
     "CorruptImage",
     "CorruptedDataset",
+    "DefocusedImageDataset",
+    "FocalStackDataset",
+    "KeepDominantFrequencies",
 ]

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import torch
+from small_auto_encoders import write_checkpoint
 from torch import Tensor
 
 from mmseg_robust.augmentations import build_augmentation
+
+_FOLDER = tempfile.TemporaryDirectory()  # removed when the process ends
+AUTO_ENCODER = str(write_checkpoint(Path(_FOLDER.name) / "auto_encoder.pth"))
 
 CONFIGS: tuple[dict, ...] = (
     dict(type="GaussianNoise", sigma=(0.02, 0.3)),
@@ -19,6 +26,7 @@ CONFIGS: tuple[dict, ...] = (
     dict(type="FourierBasis"),
     dict(type="AugMix"),
     dict(type="EngineCorruption", corruptions=["fog", "shot_noise", "pixelate"]),
+    dict(type="LinearLatentBlur", checkpoint=AUTO_ENCODER),
 )
 
 

@@ -26,7 +26,8 @@ each = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config["typ
 
 
 def test_every_class_is_among_the_cases() -> None:
-    assert {config["type"] for config in CONFIGS} == set(AUGMENTATIONS)
+    apart = {"DominantFrequencies"}  # needs more than images, and has a file of its own
+    assert {config["type"] for config in CONFIGS} | apart == set(AUGMENTATIONS)
 
 
 @each

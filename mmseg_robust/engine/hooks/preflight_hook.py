@@ -17,6 +17,7 @@ from mmengine.registry import HOOKS, DefaultScope
 from mmengine.runner import BaseLoop, Runner
 
 from mmseg_robust.engine.hooks import checkpoint_checks, dataset_checks
+from mmseg_robust.engine.hooks.augmentation_checks import check_augmentations
 from mmseg_robust.errors import InputError
 
 
@@ -47,10 +48,11 @@ class PreflightHook(Hook):
     """Check data, model and checkpoint against each other.
 
     Before the first iteration: every listed image and label file exists; the model has as many
-    classes as the data sets; some labels of each hold allowed values; the checkpoint to load
-    exists and is of the model's architecture (for a test or a resumed run wholly; for a training
-    that starts from it all of the backbone, and a warning names the rest); so is a local file that
-    the backbone's ``init_cfg`` loads. A run to be resumed finds its newest readable checkpoint.
+    classes as the data sets; frequency maps to train with are of the same classes; some labels of
+    each data set hold allowed values; the checkpoint to load exists and is of the model's
+    architecture (for a test or a resumed run wholly; for a training that starts from it all of the
+    backbone, and a warning names the rest); so is a local file that the backbone's ``init_cfg``
+    loads. A run to be resumed finds its newest readable checkpoint.
     During the first pass over the data: the labels of every batch, on the CPU.
 
     Raises:
@@ -76,6 +78,8 @@ class PreflightHook(Hook):
                 continue
             for dataset in dataset_checks.leaf_datasets(loop.dataloader.dataset):
                 _check_dataset(dataset, _bare_model(runner))
+        if self._training:
+            check_augmentations(runner.train_dataloader.dataset, _bare_model(runner))
 
     def _find_checkpoint(self, runner: Runner) -> None:
         """Make sure that the checkpoint, if any, can be read."""

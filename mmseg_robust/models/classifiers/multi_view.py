@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmpretrain.models import ImageClassifier
 from mmpretrain.models.heads.cls_head import ClsHead
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
+from mmseg_robust.augmentations import classes_in
 from mmseg_robust.errors import InputError
 from mmseg_robust.models.multi_view.mechanism import MultiViewMixin
 from mmseg_robust.models.multi_view.outputs import ViewOutputs, first_views, split_views
@@ -57,6 +60,19 @@ class MultiViewImageClassifier(MultiViewMixin, ImageClassifier):
         for view in plan.with_loss:
             out.task_losses[view] = self.head._get_loss(out.logits[view], data_samples)
         return out
+
+    @property
+    def class_count(self) -> int | None:
+        """Number of classes of the head."""
+        return getattr(self.head, "num_classes", None)
+
+    def classes_present(self, data_samples: list, count: int) -> Tensor:
+        """Which of a number of classes each image is labelled with, bool, (N, count)."""
+        if "gt_score" in data_samples[0]:  # images that were mixed
+            return torch.stack([sample.gt_score for sample in data_samples]) > 0
+        labels = [sample.gt_label for sample in data_samples]
+        padded = pad_sequence(labels, batch_first=True, padding_value=-1)
+        return classes_in(padded, count)
 
     @property
     def _is_plain(self) -> bool:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -24,6 +24,7 @@ from mmseg_robust.models.multi_view.plan import Plan, make_plan
 from mmseg_robust.models.multi_view.seen_corruptions import log_seen_corruptions
 from mmseg_robust.models.multi_view.terms import Term, build_term, check_weight, weighted
 from mmseg_robust.models.multi_view.views import CLEAN_VIEW, Views
+from mmseg_robust.not_compiled import not_compiled
 
 NORM_STATISTICS = ("per_view", "joint")
 ENCODER = ("backbone", "neck")
@@ -65,7 +66,7 @@ class MultiView:
                 f"norm_statistics is {norm_statistics!r}; it must be 'per_view' or 'joint'."
             )
         pixels = PixelSpace(model.data_preprocessor, channel_order)
-        self.views = Views(views, pixels, check_seed(seed))
+        self.views = Views(views, pixels, check_seed(seed), model.class_count)
         built = [build_term(config) for config in _listed("terms", terms)]
         routed = _listed("auxiliary_norm", auxiliary_norm)
         self._check_names([*(name for term in built for name in term.altered), *routed])
@@ -102,14 +103,14 @@ class MultiView:
                 )
 
     # Outside compiled graphs: it hashes on the host and looks at every module once.
-    @torch.compiler.disable
-    def begin(self, model: Any, inputs: Tensor, sizes: Sequence[tuple[int, int]] | None) -> Tensor:
+    @not_compiled
+    def begin(self, model: Any, inputs: Tensor, data_samples: list) -> Tensor:
         """Draws the views of a step and prepares the model for them.
 
         Args:
             model (nn.Module): The segmentor or classifier.
             inputs (Tensor): Normalised images, (N, 3, H, W).
-            sizes (Sequence, optional): Sizes of the images without padding.
+            data_samples (list): N samples with labels.
 
         Returns:
             Tensor: (V * N, 3, H, W).
@@ -120,11 +121,21 @@ class MultiView:
                 norms.attach(part)
             drawn = [name for name in self.plan.drawn if name != CLEAN_VIEW]
             log_seen_corruptions({name: self.views.augmentations[name] for name in drawn})
+            for name in self.views.label_readers.intersection(drawn):
+                print_log(f"View {name!r}: {self.views.augmentations[name]}", "current")
             self._begun = True
         self.encoder_norms.views = self.plan.drawn
         for term in self.terms:
             term.start()
-        return self.views.draw(self.plan.drawn, inputs, model.data_preprocessor, sizes)
+        return self.draw(model, inputs, data_samples)
+
+    def draw(self, model: Any, inputs: Tensor, data_samples: list) -> Tensor:
+        """Draws the views of a step, (V * N, 3, H, W). Arguments as in :meth:`begin`."""
+        names, count, present = self.plan.drawn, self.views.class_count, None
+        if count is not None and not self.views.label_readers.isdisjoint(names):
+            present = model.classes_present(data_samples, count)
+        sizes = model.image_sizes(data_samples)
+        return self.views.draw(names, inputs, model.data_preprocessor, sizes, present)
 
     def reset(self) -> None:
         """Norms take the coming batches as one view again."""
@@ -238,7 +249,7 @@ class MultiViewMixin(BaseModel):
         """
         if not (self.training and self.multi_view.terms):
             return super().loss(inputs, data_samples)
-        batch = self.multi_view.begin(self, inputs, self.image_sizes(data_samples))
+        batch = self.multi_view.begin(self, inputs, data_samples)
         outputs = self.view_outputs(self.extract_feat(batch), data_samples)
         return self.multi_view.losses(outputs)
 
@@ -257,6 +268,15 @@ class MultiViewMixin(BaseModel):
     @abstractmethod
     def check_logits(self) -> None:
         """Raise an InputError unless predictions of two views can be compared."""
+
+    @property
+    @abstractmethod
+    def class_count(self) -> int | None:
+        """Number of classes that the head predicts; None if it does not say."""
+
+    @abstractmethod
+    def classes_present(self, data_samples: list, count: int) -> Tensor:
+        """Which of ``count`` classes each of N samples shows: bool, (N, count), on its device."""
 
     def image_sizes(self, data_samples: list) -> list[tuple[int, int]] | None:
         """Height and width of each image without padding; None if there is none."""

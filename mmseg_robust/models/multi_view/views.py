@@ -19,8 +19,8 @@ from mmseg_robust.models.training_iteration import training_iteration
 CLEAN_VIEW = "clean"
 """The images as they are."""
 
-# Not square, and as large as the smallest image that the corruption engine takes.
-_PROBE = (2, 3, 32, 48)
+# Not square; larger where an augmentation needs it.
+_PROBE = (32, 48)
 
 
 class Views:
@@ -36,14 +36,26 @@ class Views:
         configs (Mapping): Config of the batch augmentation by the name of the view.
         pixels (PixelSpace): The model's own.
         seed (int): Seed of the draws.
+        class_count (int, optional): Number of the model's classes, which augmentations that read
+            labels need. Defaults to None, not known.
+
+    Attributes:
+        augmentations (dict[str, BatchAugmentation]): By the name of the view.
+        label_readers (frozenset[str]): Views whose augmentations need to know which classes an
+            image shows.
 
     Raises:
-        InputError: If a name is not free, an augmentation is unknown or wrongly set, or what it
-            returns is not a batch of images like the one that it was given.
+        InputError: If a name is not free, an augmentation is unknown or wrongly set, what it
+            returns is not a batch of images like the one that it was given, or it reads labels
+            and does not fit the model's.
     """
 
     def __init__(
-        self, configs: Mapping[str, AugmentationConfig], pixels: PixelSpace, seed: int
+        self,
+        configs: Mapping[str, AugmentationConfig],
+        pixels: PixelSpace,
+        seed: int,
+        class_count: int | None = None,
     ) -> None:
         if not isinstance(configs, Mapping):
             raise InputError(
@@ -56,9 +68,12 @@ class Views:
             name: build_augmentation(config) for name, config in configs.items()
         }
         for name, augment in self.augmentations.items():
-            _check(name, augment)
+            _check(name, augment, class_count)
         self.pixels = pixels
         self.seed = seed
+        self.class_count = class_count
+        named = self.augmentations.items()
+        self.label_readers = frozenset(name for name, augment in named if augment.reads_labels)
         self._calls = 0
 
     @torch.no_grad()
@@ -68,6 +83,7 @@ class Views:
         inputs: Tensor,
         preprocessor: nn.Module,
         sizes: Sequence[tuple[int, int]] | None = None,
+        present: Tensor | None = None,
     ) -> Tensor:
         """Makes the batch that goes through the network. The host does not wait for the device.
 
@@ -77,12 +93,15 @@ class Views:
             preprocessor (nn.Module): The model's data preprocessor.
             sizes (Sequence, optional): Height and width of each image without its padding, which
                 lies at the right and the bottom. Defaults to None, no padding.
+            present (Tensor, optional): Which classes each image shows, bool, (N, K), for
+                augmentations that read labels.
 
         Returns:
             Tensor: The views one after the other, (V * N, 3, H, W). Padding is the inputs'.
 
         Raises:
-            InputError: If the inputs have not three channels.
+            InputError: If the inputs have not three channels, or are not as an augmentation needs
+                them.
         """
         in_run = training_iteration()
         iteration = self._calls if in_run is None else in_run
@@ -96,7 +115,8 @@ class Views:
                 continue
             places = range(len(inputs))
             seeds = [hash_parts(self.seed, get_rank(), iteration, name, i) for i in places]
-            view = self.augmentations[name](images, seeds)
+            labels = [present] if name in self.label_readers else []
+            view = self.augmentations[name](images, seeds, *labels)
             view = self.pixels.from_rgb(view, preprocessor, inputs)
             parts.append(view if inside is None else torch.where(inside, view, inputs))
         return torch.cat(parts)
@@ -115,12 +135,21 @@ def _inside(sizes: Sequence[tuple[int, int]] | None, inputs: Tensor) -> Tensor |
     return rows & columns
 
 
-def _check(name: str, augment: BatchAugmentation) -> None:
+def _check(name: str, augment: BatchAugmentation, class_count: int | None) -> None:
     """Raise an InputError unless an augmentation returns images like those that it is given."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.rand(_PROBE, generator=generator, device="cpu", dtype=torch.float32) * 255
-    view = augment(images, [0, 1])
     what = f"The augmentation {type(augment).__name__} of the view {name!r}"
+    generator = torch.Generator().manual_seed(0)
+    size = [max(side, least) for side, least in zip(_PROBE, augment.least_size)]
+    images = torch.rand(2, 3, *size, generator=generator, device="cpu", dtype=torch.float32) * 255
+    labels = []
+    if augment.reads_labels:
+        if class_count is None:
+            raise InputError(
+                f"{what} reads labels, but the model's head has no num_classes. Use an "
+                "augmentation that reads none."
+            )
+        labels = [torch.zeros(2, class_count, dtype=torch.bool, device="cpu")]
+    view = augment(images, [0, 1], *labels)
     if not isinstance(view, Tensor) or view.dtype != torch.float32:
         got = view.dtype if isinstance(view, Tensor) else type(view).__name__
         raise InputError(f"{what} returns {got}; it must return a float32 tensor.")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from mmseg.models import CascadeEncoderDecoder, EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.utils import add_prefix
-from torch import nn
+from torch import Tensor, nn
 
+from mmseg_robust.augmentations import classes_in
 from mmseg_robust.errors import InputError
 from mmseg_robust.models.multi_view.mechanism import MultiViewMixin
 from mmseg_robust.models.multi_view.outputs import ViewOutputs, first_views, split_views
@@ -73,6 +75,18 @@ class MultiViewSegmentor(MultiViewMixin):
                 f"The head {type(head).__name__} predicts no logits for each pixel, which a "
                 "StabilityTerm or JensenShannonTerm compares. Use FMATerm or TaskLossTerm."
             )
+
+    @property
+    def class_count(self) -> int | None:
+        """Number of classes of the head that predicts."""
+        count = getattr(self.named_decode_heads()[-1][1], "num_classes", None)
+        # One class is a sigmoid over background (0) and foreground (1).
+        return None if count is None else max(count, 2)
+
+    def classes_present(self, data_samples: list, count: int) -> Tensor:
+        """Which of a number of classes each label map holds, bool, (N, count)."""
+        labels = torch.stack([sample.gt_sem_seg.data for sample in data_samples])
+        return classes_in(labels, count)
 
     def image_sizes(self, data_samples: list) -> list[tuple[int, int]] | None:
         """Height and width of each image without padding, as the data preprocessor notes them."""

@@ -12,8 +12,11 @@ import torch
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from multi_view_runs import FMA, JSD, NOISE, STABILITY, TASK, WAVES, gradients, losses_of
+from small_maps import made, random_maps
 from torch.utils.data import Dataset
 
+from mmseg_robust.augmentations import DominantFrequencies, classes_in
+from mmseg_robust.corruptions.random import hash_parts
 from mmseg_robust.errors import InputError
 from mmseg_robust.models.losses import fma_loss, jensen_shannon_loss, stability_loss
 
@@ -172,3 +175,45 @@ def test_trains_under_a_runner_and_resumes(tmp_path) -> None:
     start = str(tmp_path / "whole" / "iter_2.pth")
     resumed = run("resumed", load_from=start, resume=True).model.state_dict()
     assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
+
+
+def dfmx(count: int = 4) -> dict[str, Any]:
+    """Settings of a training on filtered images alone."""
+    augment = DominantFrequencies(made(random_maps(count, 16, 16), task="classification"), 0.7)
+    term = dict(type="TaskLossTerm", weight=1.0, view="filtered")
+    return dict(
+        views=dict(filtered=augment), terms=[term], clean_weight=0.0, channel_order="rgb", seed=3
+    )
+
+
+def test_views_that_read_labels() -> None:
+    model, data = build(cfg(**dfmx())), batch(8)
+    ready = model.data_preprocessor(data, True)
+    drawn = model.multi_view.draw(model, ready["inputs"], ready["data_samples"])
+    present = classes_in(torch.arange(8)[:, None] % 4, 4)
+    seeds = [hash_parts(3, 0, 0, "filtered", place) for place in range(8)]
+    altered = dfmx()["views"]["filtered"](data["inputs"].float(), seeds, present)
+    assert 0 < sum(torch.equal(*pair) for pair in zip(altered, data["inputs"].float())) < 8
+    preprocess = model.data_preprocessor
+    expected = (altered - preprocess.mean) / preprocess.std
+    torch.testing.assert_close(drawn, expected, rtol=1e-4, atol=1e-4)
+    assert losses_of(model, batch())[0].isfinite()
+    with pytest.raises(InputError, match="those of 5 classes, here are 4"):
+        build(cfg(**dfmx(5)))
+
+
+def test_classes_of_one_label_several_and_mixed_ones() -> None:
+    from mmpretrain.structures import DataSample
+
+    model = build(cfg(**dfmx()))
+
+    def present(*samples: DataSample) -> list[list[int]]:
+        classes = model.classes_present(list(samples), 4)
+        return [row.nonzero()[:, 0].tolist() for row in classes]
+
+    labels = [torch.tensor(own) for own in ([1, 3], [0], [0, 1, 2])]
+    assert present(*(DataSample().set_gt_label(own) for own in (2, 0, 3))) == [[2], [0], [3]]
+    assert present(*(DataSample().set_gt_label(own) for own in labels)) == [[1, 3], [0], [0, 1, 2]]
+    scores = torch.tensor([[0.0, 0.4, 0.6, 0.0], [0.0, 0.0, 1.0, 0.0]])
+    mixed = [DataSample().set_gt_label(2).set_gt_score(own) for own in scores]
+    assert present(*mixed) == [[1, 2], [2]]
