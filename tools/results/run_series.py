@@ -10,6 +10,8 @@ which is trained first if it is not yet.
 
 ``protocol`` names the protocol of these records. Those of ``test_protocols`` are scored on the test
 split besides, into ``OUT/NAME.seedK.test.PROTOCOL.json``: corruptions that no choice was made on.
+Runs with ``transfer`` are scored on the ``val`` split of another data set too, where
+--transfer-data names one of the same layout and classes: ``OUT/NAME.seedK.transfer.json``.
 
 Example:
     python tools/results/run_series.py docs/results/camvid/series.json --data data/camvid \
@@ -32,6 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TRANSFER = "transfer"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Scoring:
     split: str
     protocol: str
     record: str
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the split is one of the other data set."""
+        return self.record == TRANSFER
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,8 @@ class Run:
         return f"{self.name}.seed{self.seed}"
 
 
-def read_series(path: Path, only: list[str], seeds: list[int]) -> list[Run]:
-    """The selected runs of a series file, in its order."""
+def read_series(path: Path, only: list[str], seeds: list[int], transfer: bool) -> list[Run]:
+    """The selected runs of a series file, in its order; ``transfer``: whether to score that."""
     series = json.loads(path.read_text())
     entries = series["runs"]
     names = [entry["name"] for entry in entries]
@@ -71,9 +79,11 @@ def read_series(path: Path, only: list[str], seeds: list[int]) -> list[Run]:
         )
     further = [Scoring("test", p, f"test.{p}") for p in series.get("test_protocols", [])]
 
-    def scorings(splits: list[str]) -> tuple[Scoring, ...]:
-        main = [Scoring(split, series["protocol"], split) for split in splits]
-        return (*main, *(further if "test" in splits else []))
+    def scorings(entry: dict) -> tuple[Scoring, ...]:
+        splits, protocol = entry["splits"], series["protocol"]
+        main = [Scoring(split, protocol, split) for split in splits]
+        other = [Scoring("val", protocol, TRANSFER)] if transfer and entry.get(TRANSFER) else []
+        return (*main, *(further if "test" in splits else []), *other)
 
     def run(entry: dict, seed: int) -> Run:
         parent = entry.get("from")
@@ -86,7 +96,7 @@ def read_series(path: Path, only: list[str], seeds: list[int]) -> list[Run]:
             entry["name"],
             entry["config"],
             seed,
-            scorings(entry["splits"]),
+            scorings(entry),
             entry.get("options", {}),
             None if parent is None else run(by_name[parent], seed),
         )
@@ -133,6 +143,13 @@ class Series:
         }
         return {**data, **run.options, **self.args.cfg_options, "randomness.seed": run.seed}
 
+    def elsewhere(self, scoring: Scoring) -> dict[str, object]:
+        """Options that point the test at the other data set, whose images are PNG."""
+        if not scoring.elsewhere:
+            return {}
+        dataset = "test_dataloader.dataset"
+        return {f"{dataset}.data_root": self.args.transfer_data, f"{dataset}.img_suffix": ".png"}
+
     def train(self, run: Run, gpu: int) -> str:
         """Train if there is no final checkpoint; returns its path."""
         with self.guard:
@@ -162,6 +179,7 @@ class Series:
                 "test_cfg.protocol": scoring.protocol,
                 "test_cfg.out_file": whole,
                 "test_dataloader.num_workers": self.args.test_workers,
+                **self.elsewhere(scoring),
                 "test_dataloader.dataset.data_prefix.img_path": f"images/{split}",
                 "test_dataloader.dataset.data_prefix.seg_map_path": f"labels/{split}",
             }
@@ -217,7 +235,12 @@ class Series:
         self.args.out.mkdir(parents=True, exist_ok=True)
         runs = [
             run
-            for run in read_series(self.args.series, self.args.only, self.args.seeds)
+            for run in read_series(
+                self.args.series,
+                self.args.only,
+                self.args.seeds,
+                self.args.transfer_data is not None,
+            )
             if self.pending(run)
         ]
         waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
@@ -259,6 +282,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("series", type=Path, help="JSON file that lists the runs")
     parser.add_argument("--out", type=Path, required=True, help="folder of the records")
     parser.add_argument("--data", required=True, help="root folder of the data set")
+    parser.add_argument("--transfer-data", metavar="FOLDER", help="another data set to score on")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/series"))
     parser.add_argument("--parallel", type=int, default=1, help="runs at a time")
     parser.add_argument("--gpus", type=int, default=1, help="GPUs to spread them over")
@@ -282,6 +306,8 @@ def parse_args() -> argparse.Namespace:
     # The tools run in the checkout's root, wherever this script was called from.
     args.out, args.work_dir = args.out.absolute(), args.work_dir.absolute()
     args.data = str(Path(args.data).absolute())
+    if args.transfer_data is not None:
+        args.transfer_data = str(Path(args.transfer_data).absolute())
     args.cfg_options = dict(option.split("=", 1) for option in args.cfg_options)
     return args
 

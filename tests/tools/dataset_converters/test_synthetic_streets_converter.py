@@ -6,7 +6,8 @@ from load_tool import load_tool
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
-from mmseg_robust.datasets.synthetic_streets import draw_scene
+from mmseg_robust.datasets import CamVidDataset
+from mmseg_robust.datasets.synthetic_streets import draw_scene, to_camvid
 from mmseg_robust.errors import InputError
 
 converter = load_tool("dataset_converters/synthetic_streets.py")
@@ -29,6 +30,30 @@ def test_the_stock_dataset_reads_what_was_drawn(tmp_path):
     image, label = draw_scene(1, 1, SIZE)
     assert np.array_equal(np.asarray(Image.open(entry["img_path"])), image)
     assert np.array_equal(np.asarray(Image.open(entry["seg_map_path"])), label)
+
+
+def test_camvid_layout_and_classes(tmp_path):
+    """Its dataset reads them; each of the 19 classes is one of the 11, void stays void."""
+    converter.draw(tmp_path, dict(train=0, val=1), SIZE, seed=0, workers=1, layout="camvid")
+    dataset = CamVidDataset(
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path="images/val", seg_map_path="labels/val"),
+        pipeline=[],
+    )
+    entry = dataset.get_data_info(0)
+    image, label = draw_scene(1, 0, SIZE)
+    assert np.array_equal(np.asarray(Image.open(entry["img_path"])), image)
+    assert np.array_equal(np.asarray(Image.open(entry["seg_map_path"])), to_camvid(label))
+    ours, theirs = CamVidDataset.METAINFO["classes"], CityscapesDataset.METAINFO["classes"]
+    ids = to_camvid(np.arange(256, dtype=np.uint8))
+    named = {name: ours[ids[index]] for index, name in enumerate(theirs)}
+    assert named["road"] == "Road" and named["sidewalk"] == "Pavement" and named["bus"] == "Car"
+    assert named["vegetation"] == "Tree" and named["rider"] == "Bicyclist"
+    assert named["person"] == "Pedestrian" and named["traffic sign"] == "SignSymbol"
+    assert named["sky"] == "Sky" and named["pole"] == "Pole" and named["fence"] == "Fence"
+    assert named["wall"] == "Building"
+    assert set(named.values()) == set(ours)
+    assert (ids[19:] == 255).all()
 
 
 def test_goes_on_and_does_not_depend_on_workers(tmp_path):

@@ -25,6 +25,7 @@ def args(tmp_path):
         series=series,
         out=tmp_path / "out",
         data="data",
+        transfer_data=None,
         work_dir=tmp_path / "work",
         parallel=2,
         gpus=1,
@@ -44,6 +45,7 @@ class FakeSeries(run_series.Series):
         self.calls = []
         self.protocols = []
         self.trained = []
+        self.tested = []
         self.fail = fail
 
     def call(self, run, gpu, tool, arguments, options):
@@ -60,6 +62,7 @@ class FakeSeries(run_series.Series):
             (folder / "last_checkpoint").write_text("checkpoint.pth\n")
         else:
             assert arguments == [run.config, "checkpoint.pth"]
+            self.tested.append(options)
             self.protocols.append((run.key, options["test_cfg.protocol"]))
             run_part = dict(torch="2", checkpoint=str(folder / "checkpoint.pth"))
             Path(options["test_cfg.out_file"]).write_text(json.dumps(dict(run=run_part)))
@@ -110,6 +113,22 @@ def test_further_protocols_are_scored_on_the_test_split(args):
     assert again.protocols == [("cwfa.seed0", "cbar")]
 
 
+def test_runs_may_be_scored_on_other_data(args):
+    content = json.loads(args.series.read_text())
+    content["runs"][0][run_series.TRANSFER] = True
+    args.series.write_text(json.dumps(content))
+    args.seeds = [0]
+    FakeSeries(args).main()
+    assert not list(args.out.glob("*transfer*")), "no other data was named"
+    args.transfer_data = "other"
+    series = FakeSeries(args)
+    assert series.main() == 0
+    assert [path.name for path in args.out.glob("*transfer*")] == ["plain.seed0.transfer.json"]
+    (options,) = series.tested
+    assert options["test_dataloader.dataset.data_root"] == "other"
+    assert options["test_dataloader.dataset.data_prefix.img_path"] == "images/val"
+
+
 def test_a_run_may_start_from_another_one(args):
     content = json.loads(args.series.read_text())
     tuned = dict(name="tuned", config="t.py", seeds=[0, 1], splits=["test"])
@@ -154,7 +173,7 @@ def test_unknown_name(args):
 
 def test_the_shipped_series_is_valid():
     path = ROOT / "docs" / "results" / "camvid" / "series.json"
-    for run in run_series.read_series(path, [], []):
+    for run in run_series.read_series(path, [], [], True):
         assert (ROOT / run.config).is_file()
 
 
