@@ -11,7 +11,7 @@ import mmseg_robust  # noqa: F401  # isort: skip  (mends what MMSegmentation's i
 import numpy as np
 import pytest
 import torch
-from mmengine.hooks import EMAHook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
@@ -23,6 +23,7 @@ from multi_view_runs import (
     Record,
     batch,
     build,
+    gradients,
     losses_of,
     multi_view,
     resnet_cfg,
@@ -302,6 +303,62 @@ def test_composes_with_cwfa(tmp_path: Path) -> None:
     )  # fmt: skip
     by_wrapper = record(tmp_path / "wrapper", model=wrapped)
     assert same(by_wrapper.states[-1], both.states[-1]), "stages are read before CWFA either way"
+
+
+@pytest.mark.parametrize(
+    ("hook", "strength"),
+    [
+        (dict(type="DAMPHook"), "sigma"),
+        (dict(type="SharpnessAwareHook"), "rho"),
+        (dict(type="SharpnessAwareHook", adaptive=True), "rho"),
+        (dict(type="DynamicSparseTrainingHook", method="rigl", interval=2), "sparsity"),
+    ],
+)
+def test_composes_with_the_weight_methods(
+    tmp_path: Path, hook: dict[str, Any], strength: str
+) -> None:
+    alone = record(tmp_path / "alone")
+    off = record(tmp_path / "off", dict(hook, **{strength: 0.0}))
+    assert same(off.states[-1], alone.states[-1])
+    on = record(tmp_path / "on", dict(hook, **{strength: 0.4}))
+    assert not same(on.states[-1], alone.states[-1])
+    assert all(value.isfinite().all() for value in on.states[-1].values())
+
+
+class FirstStep(Hook):
+    """Keeps weights and batch of the first step."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        if runner.iter == 0:
+            self.weights, self.batch = weights(runner), copy.deepcopy(data_batch)
+
+
+def test_sam_draws_the_same_views_in_both_passes(tmp_path: Path) -> None:
+    """A step of SAM is the one that is written out here, views of the iteration in each pass."""
+    first, recorder, rho = FirstStep(), Record(), 0.3
+    sam = dict(type="SharpnessAwareHook", rho=rho)
+    train_small(tmp_path, iters=1, custom_hooks=[sam, first, recorder])
+    model = build(still_cfg(**EVERYTHING))
+    model.load_state_dict(first.weights)
+    named = dict(model.named_parameters())
+
+    def gradient() -> dict[str, torch.Tensor]:
+        model.multi_view.views._calls = 0  # outside a run passes count as iterations
+        return gradients(model, losses_of(model, copy.deepcopy(first.batch))[0])
+
+    up = gradient()
+    norm = torch.stack([g.square().sum() for g in up.values()]).sum().sqrt()
+    with torch.no_grad():
+        for name, g in up.items():
+            named[name] += rho * g / norm
+    step = gradient()
+    learning_rate = 0.05
+    for name, value in first.weights.items():
+        if name in step:
+            expected = value - learning_rate * step[name]
+            torch.testing.assert_close(recorder.states[0][name], expected, rtol=0, atol=1e-6)
+    moved = [(recorder.states[0][n] - first.weights[n]).abs().max() for n in step]
+    assert max(moved) > 1e-3
 
 
 def test_the_log_says_at_the_start_what_test_corruptions_are_trained_on(tmp_path: Path) -> None:
