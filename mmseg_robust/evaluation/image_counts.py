@@ -194,14 +194,15 @@ class CountSums(ResultSums):
             place (int): Its place in the dataset.
             image (ImageCounts): Its counts.
         """
-        table = np.zeros_like(self.confusion)
+        # Few cells are above zero, each of them there once: nothing is made as large as the table.
         cell, label, prediction, pixels = image.confusion.T
-        table[cell, label, prediction] = pixels
-        self.confusion += table
-        diagonal = np.diagonal(table, axis1=1, axis2=2)
-        self.areas[place, :, INTERSECT] = diagonal[:, : self.num_classes]
-        self.areas[place, :, PREDICTION] = table.sum(1)[:, : self.num_classes]
-        self.areas[place, :, LABEL] = table.sum(2)[:, : self.num_classes]
+        self.confusion[cell, label, prediction] += pixels
+        areas = np.zeros((*self.areas.shape[1:3], self.num_classes + 1), np.int32)
+        right = label == prediction
+        np.add.at(areas, (cell[right], INTERSECT, label[right]), pixels[right])
+        np.add.at(areas, (cell, PREDICTION, prediction), pixels)
+        np.add.at(areas, (cell, LABEL, label), pixels)
+        self.areas[place] = areas[..., : self.num_classes]
         self.nan_images += image.nan
         self.flips[place] = image.flips
         self.confidence += image.confidence

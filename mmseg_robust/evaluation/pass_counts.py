@@ -11,9 +11,9 @@ from torch import Tensor
 
 from mmseg_robust.corruptions import Cell
 from mmseg_robust.errors import InputError
-from mmseg_robust.evaluation.calibration import BINS
 from mmseg_robust.evaluation.image_counts import ImageCounts
 from mmseg_robust.evaluation.pending import Counter, Pending
+from mmseg_robust.evaluation.pixel_counts import PassMaps, count_pass, counts_of, row_size
 
 
 class PassCounter(Counter):
@@ -34,10 +34,8 @@ class PassCounter(Counter):
         self.passes = passes
         self.num_classes = num_classes
         self.ignore_index = ignore_index
-        self._tables: dict[int, Tensor] = {}
-        self._nan: dict[int, Tensor] = {}
-        self._flips: dict[int, Tensor] = {}
-        self._confidence: dict[int, Tensor] = {}
+        self._rows: Tensor | None = None
+        self._compared: dict[int, int] = {}
         # Predictions that a later pass is compared with: the clean one and the last.
         self._clean: Tensor | None = None
         self._last: tuple[Cell, Tensor] | None = None
@@ -51,33 +49,29 @@ class PassCounter(Counter):
                 gives it.
 
         Raises:
-            InputError: If the sample has no label, or one of another size than the prediction.
+            InputError: If the sample has no label, or label or logits of another size than the
+                prediction.
         """
         prediction, label = prediction_and_label(sample)
-        self._tables[index] = count_table(prediction, label, self.num_classes, self.ignore_index)
-        self._flips[index] = self._count_flips(self.passes[index], prediction)
-        if "seg_logits" in sample:
-            logits = sample["seg_logits"]["data"]
-            self._nan[index] = logits.amax().isnan()  # a maximum passes NaN on
-            self._confidence[index] = count_confidence(
-                logits, prediction, label, self.num_classes, self.ignore_index
-            )
-        else:
-            self._nan[index] = torch.zeros((), dtype=torch.bool, device=prediction.device)
-            self._confidence[index] = torch.zeros(
-                2, BINS, dtype=torch.int64, device=prediction.device
-            )
+        logits = _logits(sample, prediction.numel())
+        weaker = self._weaker(self.passes[index], prediction)
+        self._compared[index] = 0 if weaker is None else prediction.numel()
+        if self._rows is None:
+            shape = len(self.passes), row_size(self.num_classes)
+            self._rows = torch.zeros(shape, dtype=torch.int32, device=prediction.device)
+        maps = PassMaps(prediction, label, prediction if weaker is None else weaker)
+        count_pass(self._rows[index], maps, logits, self.num_classes, self.ignore_index)
 
-    def _count_flips(self, cell: Cell, prediction: Tensor) -> Tensor:
+    def _weaker(self, cell: Cell, prediction: Tensor) -> Tensor | None:
+        """The prediction that flips are counted against; the clean pass has none."""
         if self._clean is None or cell.severity == 0:
             self._clean = prediction
-            return torch.zeros(2, dtype=torch.int64, device=prediction.device)
+            return None
         weaker = self._clean
         if self._last is not None and self._last[0].corruption == cell.corruption:
             weaker = self._last[1]
         self._last = (cell, prediction)
-        flipped = (weaker != prediction).sum()
-        return torch.stack([flipped, torch.full_like(flipped, prediction.numel())])
+        return weaker
 
     def finish(self) -> Pending[ImageCounts]:
         """Sends the counts to the host.
@@ -85,17 +79,22 @@ class PassCounter(Counter):
         Returns:
             Pending[ImageCounts]: Of all passes.
         """
-        order = range(len(self.passes))
-        groups = (self._tables, self._nan, self._flips, self._confidence)
-        stacked = [torch.stack([group[index] for index in order]) for group in groups]
-        return Pending(stacked, self._made)
+        assert self._rows is not None and len(self._compared) == len(self.passes), "passes missing"
+        return Pending([self._rows], self._made)
 
-    def _made(
-        self, tables: np.ndarray, nan: np.ndarray, flips: np.ndarray, confidence: np.ndarray
-    ) -> ImageCounts:
-        places = np.nonzero(tables)
-        confusion = np.stack([*places, tables[places]], axis=1).astype(np.int32)
-        return ImageCounts(self.name, confusion, nan, flips, confidence)
+    def _made(self, rows: np.ndarray) -> ImageCounts:
+        counts = counts_of(rows, self.num_classes)
+        table = np.ascontiguousarray(counts.table)
+        # Flat and of bools: on the cells themselves NumPy takes several times as long.
+        places = np.unravel_index(np.flatnonzero(table != 0), table.shape)
+        compared = [self._compared[index] for index in range(len(self.passes))]
+        return ImageCounts(
+            name=self.name,
+            confusion=np.stack([*places, table[places]], axis=1).astype(np.int32),
+            nan=counts.nan > 0,
+            flips=np.stack([counts.flips, compared], axis=1).astype(np.int64),
+            confidence=counts.confidence.astype(np.int64),
+        )
 
 
 def with_own_logits(sample: Mapping[str, Any], data_batch: Any) -> dict[str, Any]:
@@ -124,7 +123,7 @@ def prediction_and_label(sample: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         sample (Mapping[str, Any]): A segmentor's output as ``SegDataSample.to_dict()`` gives it.
 
     Returns:
-        tuple[Tensor, Tensor]: Class and label of each pixel, int64, shape (H * W,), on the
+        tuple[Tensor, Tensor]: Class and label of each pixel, integers, shape (H * W,), on the
         prediction's device.
 
     Raises:
@@ -143,72 +142,25 @@ def prediction_and_label(sample: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
             f"label {tuple(label.shape)}. Labels must have the image's own size: put "
             "LoadAnnotations after Resize in the test pipeline."
         )
-    prediction = prediction.reshape(-1).long()
-    return prediction, label.reshape(-1).to(prediction)
+    return _integers(prediction), _integers(label.to(prediction.device))
 
 
-def count_table(prediction: Tensor, label: Tensor, num_classes: int, ignore_index: int) -> Tensor:
-    """Confusion table without ignored pixels.
-
-    Args:
-        prediction (Tensor): Class of each pixel, int64, shape (P,).
-        label (Tensor): Label of each pixel, int64, shape (P,).
-        num_classes (int): Number of classes, C.
-        ignore_index (int): Label to leave out.
-
-    Returns:
-        Tensor: int64, shape (C + 1, C + 1), label by prediction; what lies outside the classes is
-        counted in the last row or column.
-    """
-    size = num_classes + 1
-    row = _inside(label, num_classes)
-    column = _inside(prediction, num_classes)
-    # Ignored pixels go to a bin of their own behind the table: no indexing by mask, whose size the
-    # host would have to wait for.
-    bins = torch.where(label == ignore_index, size * size, row * size + column)
-    return _histogram(bins, size * size + 1)[:-1].view(size, size)
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-def count_confidence(
-    logits: Tensor, prediction: Tensor, label: Tensor, num_classes: int, ignore_index: int
-) -> Tensor:
-    """Labelled pixels by the probability of the predicted class.
-
-    Args:
-        logits (Tensor): Of the image, shape (C, H, W), or probabilities (1, H, W) for a single
-            foreground class.
-        prediction (Tensor): Class of each pixel, int64, shape (H * W,).
-        label (Tensor): Label of each pixel, int64, shape (H * W,).
-        num_classes (int): Number of classes, C.
-        ignore_index (int): Label to leave out.
-
-    Returns:
-        Tensor: int64, shape (2, BINS): wrong and right pixels by bin of confidence. Pixels without
-        a label among the classes do not count; confidence that is NaN counts as 0.
-    """
-    logits = logits.float()
-    if logits.shape[0] == 1:
-        # MMSegmentation has applied the sigmoid; its threshold need not be a half.
-        share = logits.reshape(-1)
-        confidence = torch.where(prediction == 1, share, 1 - share)
-    else:
-        # The predicted class has the largest logit: one over the sum of all, relative to it.
-        largest = logits.flatten(1).gather(0, prediction.clamp(0, len(logits) - 1)[None])
-        confidence = (logits.flatten(1) - largest).exp_().sum(0).reciprocal_()
-    fine = (confidence.reshape(-1).nan_to_num_(0.0) * BINS).long().clamp_(0, BINS - 1)
-    key = (prediction == label) * BINS + fine
-    counted = (label != ignore_index) & (label >= 0) & (label < num_classes)
-    return _histogram(torch.where(counted, key, 2 * BINS), 2 * BINS + 1)[:-1].view(2, BINS)
+def _integers(values: Tensor) -> Tensor:
+    """A map as a row of integers. A head with a single channel predicts floats."""
+    return values.reshape(-1) if values.dtype in _INTEGERS else values.reshape(-1).long()
 
 
-def _inside(values: Tensor, num_classes: int) -> Tensor:
-    return torch.where((values >= 0) & (values < num_classes), values, num_classes)
-
-
-def _histogram(bins: Tensor, size: int) -> Tensor:
-    """How often each number from 0 to ``size - 1`` occurs, int64."""
-    if not bins.is_cuda:
-        return torch.bincount(bins, minlength=size)
-    # bincount would wait for the largest number. Bins are a number wide with the number in the
-    # middle, far from where rounding could move it; counts below 2**24 are exact in float32.
-    return torch.histc(bins.float() + 0.5, size, 0, size).long()
+def _logits(sample: Mapping[str, Any], pixels: int) -> Tensor | None:
+    """The logits, where the sample has them."""
+    if "seg_logits" not in sample:
+        return None
+    logits = sample["seg_logits"]["data"]
+    if logits[0].numel() != pixels:
+        raise InputError(
+            f"The logits for {sample['img_path']!r} have shape {tuple(logits.shape)}, its "
+            f"prediction {pixels} pixels. A segmentor must give both at the same size."
+        )
+    return logits

@@ -121,6 +121,17 @@ def test_missing_and_wrong_labels_are_named() -> None:
     good["gt_sem_seg"] = {"data": torch.zeros(1, 4, 4, dtype=torch.long)}
     with pytest.raises(InputError, match="put LoadAnnotations after Resize"):
         counter.add(0, good)
+    good = sample(0, torch.zeros(4, 5, dtype=torch.long))
+    good["seg_logits"] = {"data": good["seg_logits"]["data"][:, :3]}
+    with pytest.raises(InputError, match=r"logits for 'a\.png' have shape \(4, 3, 5\), .* 20 pix"):
+        counter.add(0, good)
+
+
+def test_a_missing_pass_is_not_taken_for_an_empty_one() -> None:
+    counter = PassCounter("a", PASSES, CLASSES, 255)
+    counter.add(0, sample(0, torch.zeros(4, 5, dtype=torch.long)))
+    with pytest.raises(AssertionError, match="passes missing"):
+        counter.finish()
 
 
 def test_sums_over_images() -> None:
