@@ -20,6 +20,7 @@ from mmseg_robust.engine.loops.run_identity import model_device
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.pending import Counter, Pending
 from mmseg_robust.evaluation.results import ImageResult, ResultSums
+from mmseg_robust.models.fused_attention import check_attention
 
 
 class CellsLoop(BaseLoop):
@@ -36,6 +37,7 @@ class CellsLoop(BaseLoop):
         cells_per_batch (int): Largest number of cells that go through the model at a time.
         pixels (str): Where cells are made, ``'device'`` or ``'host'``.
         fp16 (bool): Whether to test under autocast.
+        attention (str): How to compute attention, ``'fused'`` or ``'stock'``.
 
     Raises:
         InputError: If a value is wrong, or dataset, model and evaluator do not fit the loop.
@@ -55,14 +57,17 @@ class CellsLoop(BaseLoop):
         cells_per_batch: int,
         pixels: str,
         fp16: bool,
+        attention: str,
     ) -> None:
         self.protocol = get_protocol(protocol)
         get_backend(backend).check(self.protocol.corruptions)
         if not isinstance(cells_per_batch, int) or cells_per_batch < 1:
             raise InputError(f"cells_per_batch must be an integer from 1, got {cells_per_batch!r}.")
-        self.cells, self.settings = build_cells(
+        self.attention = check_attention(attention)
+        self.cells, settings = build_cells(
             runner, dataloader, self.protocol, seed, backend, cells_per_batch, pixels
         )
+        self.settings = {**settings, "attention": attention}
         super().__init__(runner, self.cells)
         self.fp16 = fp16
         self.evaluator = (

@@ -33,6 +33,7 @@ from mmseg_robust.evaluation.result_store import ResultStore
 from mmseg_robust.evaluation.results import ResultSums, RunResult
 from mmseg_robust.evaluation.table import log_record
 from mmseg_robust.files import check_writable, sweep
+from mmseg_robust.models.fused_attention import attention_as
 
 
 @LOOPS.register_module()
@@ -75,6 +76,10 @@ class RobustnessTestLoop(CellsLoop):
         out_file (str, optional): A second place for the record, beside the one in the run's log
             folder, ``robustness.json``. Defaults to None.
         fp16 (bool): Whether to test under autocast. Defaults to False.
+        attention (str): ``'fused'`` computes the attention of mmcv's ``MultiheadAttention`` by
+            PyTorch's fused kernels, equal to rounding, see
+            :mod:`mmseg_robust.models.fused_attention`; ``'stock'`` as the stock loop does, to the
+            bit. Defaults to ``'fused'``.
 
     Raises:
         InputError: If the protocol or the backend is unknown, the baseline is missing or of another
@@ -101,6 +106,7 @@ class RobustnessTestLoop(CellsLoop):
         store: str | None = None,
         out_file: str | None = None,
         fp16: bool = False,
+        attention: str = "fused",
     ) -> None:
         self.baseline = (
             None if baseline is None else read_baseline(baseline, get_protocol(protocol))
@@ -108,8 +114,9 @@ class RobustnessTestLoop(CellsLoop):
         if out_file is not None:
             check_writable(out_file)
         super().__init__(
-            runner, dataloader, evaluator, protocol, seed, backend, cells_per_batch, pixels, fp16
-        )
+            runner, dataloader, evaluator, protocol, seed, backend, cells_per_batch, pixels, fp16,
+            attention,
+        )  # fmt: skip
         self.seed = seed
         self.backend = backend
         self.store = store
@@ -135,11 +142,12 @@ class RobustnessTestLoop(CellsLoop):
         self._call("before_{}")
         self._call("before_{}_epoch")
         self.runner.model.eval()
-        try:
-            sums = self._measure()
-        except InputError as error:
-            raise InputError(message_of(error)) from error
-        metrics = self._finish(sums)
+        with attention_as(self.runner.model, self.attention):
+            try:
+                sums = self._measure()
+            except InputError as error:
+                raise InputError(message_of(error)) from error
+            metrics = self._finish(sums)
         self._call("after_{}_epoch", metrics=metrics)
         self._call("after_{}")
         return metrics

@@ -10,6 +10,7 @@ from mmseg_robust.corruptions import CLEAN, Cell
 from mmseg_robust.engine.loops.cells_loop import CellsLoop
 from mmseg_robust.errors import InputError, message_of
 from mmseg_robust.evaluation.robustness_metrics import corruption_means, robustness
+from mmseg_robust.models.fused_attention import attention_as
 
 
 @LOOPS.register_module()
@@ -32,6 +33,8 @@ class RobustnessValLoop(CellsLoop):
         cells_per_batch (int): Largest number of cells that go through the model at a time. Defaults
             to 8.
         fp16 (bool): Whether to validate under autocast. Defaults to False.
+        attention (str): See :class:`~mmseg_robust.engine.loops.RobustnessTestLoop`. Defaults to
+            ``'fused'``.
 
     Raises:
         InputError: If a value is wrong, or dataset and evaluator do not fit the loop.
@@ -53,10 +56,12 @@ class RobustnessValLoop(CellsLoop):
         seed: int = 0,
         cells_per_batch: int = 8,
         fp16: bool = False,
+        attention: str = "fused",
     ) -> None:
         super().__init__(
-            runner, dataloader, evaluator, protocol, seed, "engine", cells_per_batch, "device", fp16
-        )
+            runner, dataloader, evaluator, protocol, seed, "engine", cells_per_batch, "device",
+            fp16, attention,
+        )  # fmt: skip
 
     def run(self) -> dict[str, float]:
         """Validates.
@@ -74,8 +79,9 @@ class RobustnessValLoop(CellsLoop):
         self.runner.model.eval()
         sums = self._empty_sums()
         try:
-            for image, result in self._tested(range(self.cells.dataset.num_images)):
-                sums.add(image, result)
+            with attention_as(self.runner.model, self.attention):
+                for image, result in self._tested(range(self.cells.dataset.num_images)):
+                    sums.add(image, result)
         except InputError as error:
             raise InputError(message_of(error)) from error
         self._join(sums)

@@ -1,0 +1,63 @@
+"""The script that times fused attention beside stock attention writes its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from load_tool import ROOT, load_tool
+
+SMALL = [
+    "--models", "0", "--dtypes", "float32", "--forward-size", "64x32", "--forward-batches", "1",
+    "--step-size", "32", "--steps", "2", "--block", "1", "--warm-up", "0",
+]  # fmt: skip
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The script, whose global settings end with the test."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when it is run as a script
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
+    with torch._dynamo.config.patch(skip_nnmodule_hook_guards=True):
+        yield load_tool("../benchmarks/attention.py")
+
+
+def variants(script: Any, out: Path, *options: str) -> dict[str, dict[str, Any]]:
+    """What it writes for its only case."""
+    script.main([*SMALL, "--out", str(out), *options])
+    result = json.loads(out.read_text())
+    assert result["machine"] and result["versions"]["torch"]
+    (case,) = result["cases"]
+    assert case["part"] in options
+    assert (case["model"], case["dtype"], case["height"]) == (0, "float32", 32)
+    return case["variants"]
+
+
+def check(timed: dict[str, dict[str, Any]]) -> None:
+    for own in timed.values():
+        assert 0 < own["lower_quartile_ms"] <= own["median_ms"] <= own["upper_quartile_ms"]
+        assert own["steps"] == 2
+        expected = timed["stock"]["median_ms"] / own["median_ms"]
+        assert own["times_faster"] == pytest.approx(expected)
+
+
+def test_the_forward_pass(script: Any, tmp_path: Path) -> None:
+    """With a compiler that is not there: its variants fail, and the others go on."""
+    options = ["--channels-last", "--compile", "nobody"]
+    made = variants(script, tmp_path / "o.json", "--parts", "forward", *options)
+    timed = ["stock", "fused", "stock channels_last", "fused channels_last"]
+    failed = [f"{name} compiled" for name in timed]
+    assert list(made) == timed + failed
+    assert all("nobody" in made.pop(name)["error"] for name in failed)
+    check(made)
+    assert all(0 <= own["relative_difference"] < 1e-4 for own in made.values())
+
+
+def test_the_training_step(script: Any, tmp_path: Path) -> None:
+    made = variants(script, tmp_path / "o.json", "--parts", "step")
+    assert list(made) == ["stock", "fused"]
+    check(made)
