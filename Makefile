@@ -33,9 +33,10 @@ $(STAMP): setup.py pyproject.toml scripts/make_venv.py $(wildcard requirements/*
 demo: $(STAMP)
 	$(RUN) tools/demo.py
 
-# One thread a process: the processes share the cores.
+# One thread a process: the processes share the cores. Each takes a half of the tests in their order,
+# so that what a module prepares is prepared once, and at the end some of the other's.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) tests
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS) --dist worksteal tests
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

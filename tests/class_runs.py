@@ -1,19 +1,14 @@
-"""Test runs of a small classifier on a folder of images, which needs no training.
-
-Run as a script it tests once, for tests that need several processes.
-"""
+"""Test runs of a small classifier on a folder of images, which needs no training."""
 
 from __future__ import annotations
 
 import copy
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from colour_runs import COLOURS, die_after
+from colour_runs import COLOURS
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
@@ -114,9 +109,3 @@ def build(cfg: Config) -> Runner:
         model.head.fc.weight[: len(CLASSES)] = 2 * scale * means
         model.head.fc.bias[: len(CLASSES)] = -scale * means.square().sum(1)
     return runner
-
-
-if __name__ == "__main__":
-    if "DIE_AFTER_STORED" in os.environ:
-        die_after(int(os.environ["DIE_AFTER_STORED"]))
-    build(Config.fromfile(sys.argv[1])).test()

@@ -1,6 +1,6 @@
 """Test runs of a segmentor that classifies pixels by colour, which needs no training.
 
-Run as a script it tests once, for tests that need several processes.
+Run as a script it tests once and is killed after so many images.
 """
 
 from __future__ import annotations
@@ -139,6 +139,5 @@ def die_after(stored: int) -> None:
 
 
 if __name__ == "__main__":
-    if "DIE_AFTER_STORED" in os.environ:
-        die_after(int(os.environ["DIE_AFTER_STORED"]))
+    die_after(int(sys.argv[2]))
     build(Config.fromfile(sys.argv[1])).test()

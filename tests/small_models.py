@@ -68,6 +68,16 @@ def segformer_cfg(**backbone: Any) -> dict[str, Any]:
     )  # fmt: skip
 
 
+def one_stage(model: dict[str, Any]) -> dict[str, Any]:
+    """The config with the first stage alone: what ``torch.compile`` traces in seconds."""
+    model["backbone"].update(
+        num_stages=1, num_layers=[1], num_heads=[1], patch_sizes=[7], strides=[4], sr_ratios=[8],
+        out_indices=(0,),
+    )  # fmt: skip
+    model["decode_head"].update(in_channels=[8], in_index=[0])
+    return model
+
+
 class RandomScenes(Dataset):
     """Images whose brightness tells the class of each quadrant, plus noise; made in memory."""
 

@@ -14,6 +14,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO, Any
 
+import mmengine.device.utils
 import mmengine.runner.runner
 import numpy as np
 import torch
@@ -149,12 +150,18 @@ def python(*command: Any) -> subprocess.CompletedProcess[str]:
 
 
 def fork(target: Callable[..., Any], *arguments: Any) -> Any:
-    """Start a process that has this one's imports already."""
+    """Start a process on the CPU that has this one's imports already."""
     # Those too that a runner makes when it starts, or each process would make them anew.
     mmengine.runner.runner.collect_env()
     import matplotlib.backends.backend_agg  # noqa: F401
 
-    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
+    def main() -> None:
+        # It could not use a GPU that this one has looked at.
+        torch.cuda.is_available = lambda: False
+        mmengine.device.utils.DEVICE = "cpu"
+        target(*arguments)
+
+    process = multiprocessing.get_context("fork").Process(target=main)
     process.start()
     return process
 

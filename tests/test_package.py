@@ -162,6 +162,7 @@ write_page("page.html", read_record(published_baselines()["segformer-b5"]))
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["wheel", "editable"])
 def test_installation(source: Path, tmp_path: Path, mode: str) -> None:
     """Guard, registration, configs and tools are there, and uninstalling leaves no trace."""

@@ -135,8 +135,12 @@ def test_fork_takes_the_place_of_a_missing_original(
     assert MODULE2PACKAGE["mmpretrain"] == "mmpretrain"
 
 
+@pytest.mark.long
 def test_bare_checkout_gives_its_configs(tmp_path: Path) -> None:
-    """As a base and through get_config, with PYTHONPATH alone and no metadata of the package."""
+    """As a base and through get_config, with PYTHONPATH alone and no metadata of the package.
+
+    A new process also shows that the import loads nothing large that only some runs need.
+    """
     checkout = tmp_path / "checkout"
     shutil.copytree(ROOT / "mmseg_robust", checkout / "mmseg_robust", symlinks=True)
     (checkout / "tools").mkdir()
@@ -147,7 +151,10 @@ def test_bare_checkout_gives_its_configs(tmp_path: Path) -> None:
     child = tmp_path / "child.py"
     child.write_text("_base_ = ['mmseg_robust::tiny/tiny.py']\n")
     code = (
+        "import sys; import mmengine.runner; large = {'matplotlib', 'torch._dynamo'};"
+        "there = large & set(sys.modules);"
         "import mmseg_robust; from mmengine.config import Config;"
+        "assert large & set(sys.modules) == there;"
         "from mmengine.hub import get_config;"
         f"assert mmseg_robust.__file__.startswith({str(checkout)!r});"
         f"assert Config.fromfile({str(child)!r}).answer == 42;"

@@ -54,6 +54,7 @@ def test_the_order_of_calls_does_not_matter() -> None:
     assert digest(3, ALL) == digest(3, ALL[::-1])
 
 
+@pytest.mark.long
 def test_another_process_gives_the_same_pixels() -> None:
     cells = [(name, 3) for name in NAMES]
     code = f"from test_reference import digest; print(digest(3, {cells}))"

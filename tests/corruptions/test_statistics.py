@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 from oracle import batch, picture
@@ -30,6 +31,15 @@ RANDOM = (
 )
 HEIGHT, WIDTH = 64, 96
 REPEATS = 8
+
+
+@pytest.fixture(autouse=True)
+def textures_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference's frost reads a photograph for each image."""
+    monkeypatch.setattr(cv2, "imread", read_once)
+
+
+read_once = cache(cv2.imread)
 
 
 @cache

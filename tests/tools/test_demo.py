@@ -3,9 +3,11 @@
 import json
 import signal
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 from load_tool import ROOT, load_tool
+from small_runs import ForkedScript
 
 from mmseg_robust.corruptions.protocols import get_protocol
 from mmseg_robust.evaluation.robustness_metrics import robustness
@@ -23,15 +25,20 @@ def tiny(tmp_path, monkeypatch):
             f"_base_ = ['{ROOT / path}']\n"
             "train_cfg = dict(max_iters=2)\ntrain_dataloader = dict(batch_size=1)\n"
             "default_hooks = dict(checkpoint=dict(interval=1))\n"
+            # Not that of an earlier run in this process, which the tools are copies of.
+            f"visualizer = dict(name='{child}')\n"
         )
         configs[name] = str(child)
     monkeypatch.setattr(demo, "CONFIGS", configs)
     monkeypatch.setattr(demo, "SCENES", dict(train=2, val=2))
     monkeypatch.setattr(demo, "SHOWN_SCENE", 1)
     monkeypatch.setattr("sys.argv", ["demo.py", "--work-dir", str(tmp_path / "work")])
+    # The scenes are drawn by a new interpreter, with the same variables as the tools get.
+    monkeypatch.setattr(demo, "subprocess", SimpleNamespace(Popen=ForkedScript, run=subprocess.run))
     return tmp_path / "work"
 
 
+@pytest.mark.long
 def test_whole_demo_and_again(tiny, capsys):
     assert demo.main() == 0
     first = capsys.readouterr().out

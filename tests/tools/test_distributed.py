@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import runpy
 import subprocess
 import sys
 from contextlib import redirect_stderr
@@ -16,7 +14,19 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
-from small_runs import ROOT, SIZE, call, equal, fork_ranks, run_cfg, write_cfg, write_images
+from small_runs import (
+    ROOT,
+    SIZE,
+    call,
+    equal,
+    fork_ranks,
+    logged_metrics,
+    run_cfg,
+    run_ranks,
+    run_script,
+    write_cfg,
+    write_images,
+)
 
 import mmseg_robust  # noqa: F401  (MMSegmentation runs in this process too)
 
@@ -39,19 +49,13 @@ class RankWeightsHook(Hook):
 """
 
 
-def metrics(work_dir: Path) -> dict[str, float]:
-    """Read the numbers of the one test that wrote to a work folder."""
-    (path,) = work_dir.glob("*/2*.json")
-    # MMEngine's LoggerHook lets every rank write this file: the end of a longer text may be left.
-    numbers, _ = json.JSONDecoder().raw_decode(path.read_text())
-    return {key: value for key, value in numbers.items() if "time" not in key}
-
-
+@pytest.mark.long
 def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_images(tmp_path / "data", 6)
     write_images(tmp_path / "data", 3, "val")  # odd: one rank sees a sample twice
     (tmp_path / "rank_weights.py").write_text(RANK_WEIGHTS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delenv("PORT", raising=False)
     hooks = dict(
         custom_imports=dict(imports=["rank_weights"], allow_failed_imports=False),
@@ -72,19 +76,19 @@ def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not torch.equal(*drawn)
 
     checkpoint = work_dir / "iter_3.pth"
-    both = call(ROOT / "tools/dist_test.sh", config, checkpoint, 2, "--work-dir", tmp_path / "both")
-    assert both.returncode == 0, both.stderr
+    # The processes that dist_test.sh starts, see test_what_the_launcher_gets.
+    options = ["--launcher", "pytorch", "--work-dir", tmp_path / "both"]
+    run_ranks(run_script, ROOT / "tools/test.py", config, checkpoint, *options)
     cfg = Config(dict(run_cfg(tmp_path / "data"), load_from=str(checkpoint)))
     cfg.work_dir = str(tmp_path / "one")
     assert Runner.from_cfg(cfg).test()["mIoU"] > 0
-    assert metrics(tmp_path / "both") == metrics(tmp_path / "one")
+    assert logged_metrics(tmp_path / "both") == logged_metrics(tmp_path / "one")
 
 
 def run_train_tool(config: Path, stderr: Path) -> None:
     """Be one rank of ``tools/train.py``."""
-    sys.argv = ["train.py", str(config), "--launcher", "pytorch"]
     with open(f"{stderr}_{os.environ['RANK']}", "w") as file, redirect_stderr(file):
-        runpy.run_path(str(ROOT / "tools/train.py"), run_name="__main__")
+        run_script(ROOT / "tools/train.py", config, "--launcher", "pytorch")
 
 
 def test_wrong_input_that_one_rank_sees(tmp_path: Path) -> None:
@@ -114,6 +118,33 @@ def test_scripts(script: str, tmp_path: Path) -> None:
     run = call(path)
     assert run.returncode == 2
     assert "usage: " in run.stderr
+
+
+@pytest.mark.parametrize("task", ["train", "test"])
+def test_what_the_launcher_gets(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both scripts call torch's launcher alike; test_two_processes lets one of them do it."""
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/usr/bin/env bash\n"
+        f'[ "$1" = -c ] && exec "{sys.executable}" "$@"\n'  # which finds a free port
+        'printf "%s\\n" "$PYTHONPATH" "$@"\n'
+    )
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for name in ("NNODES", "NODE_RANK", "MASTER_ADDR", "PORT"):
+        monkeypatch.delenv(name, raising=False)
+    files = ["my config.py"] if task == "train" else ["my config.py", "my weights.pth"]
+    command = [ROOT / f"tools/dist_{task}.sh", *files, "2", "--work-dir", "a b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    path, *arguments = done.stdout.splitlines()
+    assert Path(path.split(os.pathsep)[0]).resolve() == ROOT
+    (port,) = (text for text in arguments if text.startswith("--master_port="))
+    assert 1024 <= int(port.partition("=")[2]) < 65536
+    assert arguments == [
+        "-m", "torch.distributed.run", "--nnodes=1", "--node_rank=0", "--master_addr=127.0.0.1",
+        port, "--nproc_per_node=2", str(ROOT / f"tools/{task}.py"), *files, "--launcher", "pytorch",
+        "--work-dir", "a b",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("task", ["train", "test"])

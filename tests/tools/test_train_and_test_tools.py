@@ -46,11 +46,12 @@ def fail(tool: str, monkeypatch: pytest.MonkeyPatch, capsys: Any, *arguments: An
     return lines[-1]
 
 
+@pytest.mark.long
 def test_spawned_workers_then_test_with_pictures(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Workers that start from nothing; no ``custom_imports`` in the config."""
-    cfg = run_cfg(data, iters=2, workers=2)
+    """A worker that starts from nothing; no ``custom_imports`` in the config."""
+    cfg = run_cfg(data, iters=2, workers=1)
     cfg["env_cfg"]["mp_cfg"]["mp_start_method"] = "spawn"
     cfg["train_cfg"]["val_interval"] = 10
     config = write_cfg(tmp_path / "config.py", cfg)
@@ -97,6 +98,7 @@ test_dataloader = val_dataloader
 """
 
 
+@pytest.mark.long
 def test_stock_tools(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stock config, extended in a folder of the user's own, under MMSegmentation's tools."""
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ import torch
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
-from small_models import build_backbone, runner_cfg, same, segformer_cfg, train, weights
+from small_models import build_backbone, one_stage, runner_cfg, same, segformer_cfg, train, weights
 
 import mmseg_robust  # noqa: F401
 from mmseg_robust.engine.hooks.cwfa_hook import CWFAHook
@@ -237,7 +237,10 @@ def test_compiled_training_is_right_and_compiles_a_bounded_number_of_times():
     """The iteration changes every pass; a Python counter would compile again until the limit."""
     import torch._dynamo.testing
 
-    model = build_backbone("mit", drop_rate=0.0, drop_path_rate=0.0)
+    model = build_backbone(  # of two stages, a layer each, because tracing is slow
+        "mit", drop_rate=0.0, drop_path_rate=0.0, num_stages=2, num_layers=[1, 1],
+        num_heads=[1, 2], patch_sizes=[7, 3], strides=[4, 2], sr_ratios=[8, 4], out_indices=(0, 1),
+    )  # fmt: skip
     attached = AttachedCWFA(model, 3.0, 0.5)
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
     torch._dynamo.reset()
@@ -254,18 +257,19 @@ def test_compiled_training_is_right_and_compiles_a_bounded_number_of_times():
     torch._dynamo.reset()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", [by_hook, by_wrapper])
 def test_compiled_runner(tmp_path, way):
     """MMEngine's own `compile` setting compiles the whole train_step."""
     sgd = dict(
         optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01)), iters=2
     )
-    settings = way(begin=1)
+    settings = way(one_stage(segformer_cfg()), begin=1)
     hooks = settings.pop("custom_hooks")
     compile_cfg = dict(cfg=dict(compile=dict(backend="eager")))
     compiled = history(tmp_path / "a", *hooks, **compile_cfg, **settings, **sgd)
-    eager = history(tmp_path / "b", cwfa(begin=1), **sgd)
-    stock = history(tmp_path / "c", **sgd)
+    eager = history(tmp_path / "b", cwfa(begin=1), model=one_stage(segformer_cfg()), **sgd)
+    stock = history(tmp_path / "c", model=one_stage(segformer_cfg()), **sgd)
     assert not same(eager[-1], stock[-1])
     for got, want in zip(compiled, eager):
         for key, value in got.items():

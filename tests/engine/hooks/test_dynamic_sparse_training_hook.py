@@ -11,7 +11,7 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
-from small_models import runner_cfg, same, segformer_cfg, train, weights
+from small_models import one_stage, runner_cfg, same, segformer_cfg, train, weights
 from small_runs import fork_ranks
 from sparse_reference import (
     INCLUDE,
@@ -263,12 +263,7 @@ def test_gradient_checkpointing(tmp_path):
 
 def test_compiled_runner(tmp_path):
     """MMEngine's `compile` compiles the whole train_step; the masks act outside."""
-    model = calm_segformer_cfg()  # of one stage, because tracing is slow
-    model["backbone"].update(
-        num_stages=1, num_layers=[1], num_heads=[1], patch_sizes=[7], strides=[4], sr_ratios=[8],
-        out_indices=(0,),
-    )  # fmt: skip
-    model["decode_head"].update(in_channels=[8], in_index=[0])
+    model = one_stage(calm_segformer_cfg())
     states = []
     for cfg in ({}, dict(compile=dict(backend="eager"))):
         hooks = [sparse(method="set", interval=1), Zeros()]

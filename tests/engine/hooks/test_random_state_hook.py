@@ -6,8 +6,6 @@ import copy
 import itertools
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,12 +19,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from small_runs import (
     ROOT,
-    environment,
     equal,
+    fork,
     fork_ranks,
     load_weights,
     python,
     run_cfg,
+    run_script,
     write_cfg,
     write_images,
 )
@@ -175,6 +174,7 @@ def test_two_ranks(data: Path, tmp_path: Path) -> None:
     assert equal(whole, parts)
 
 
+@pytest.mark.long
 def test_killed_process(data: Path, tmp_path: Path) -> None:
     """The real thing: SIGKILL in mid-run, then ``tools/train.py --resume``; with CWFA."""
     cwfa = dict(type="CWFAHook", epsilon=1.0, prob=0.5, begin=2)
@@ -182,19 +182,15 @@ def test_killed_process(data: Path, tmp_path: Path) -> None:
     cfg["train_cfg"]["val_interval"] = cfg["default_hooks"]["checkpoint"]["interval"] = 5
     config = write_cfg(tmp_path / "config.py", cfg)
     command = [ROOT / "tools/train.py", config, "--work-dir", tmp_path / "killed"]
-    process = subprocess.Popen(
-        [sys.executable, *map(str, command)],
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = fork(run_script, *command)
     try:
         while not (tmp_path / "killed/last_checkpoint").exists():
-            assert process.poll() is None, "the run ended before a checkpoint was there"
+            assert process.exitcode is None, "the run ended before a checkpoint was there"
             time.sleep(0.02)
     finally:
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
     reached = int(Path((tmp_path / "killed/last_checkpoint").read_text()).stem.split("_")[1])
     end = f"train_cfg.max_iters={reached + 7}"
     resumed = python(*command, "--resume", "--cfg-options", end)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small_runs import environment
+from small_runs import fork, logged_metrics, run_ranks
 
 from mmseg_robust.corruptions import corrupt_reference, get_protocol, image_seed
 from mmseg_robust.corruptions.backends import corrupt_array
@@ -29,7 +28,7 @@ from class_runs import (
     pipeline,
     write_pictures,
 )
-from mmengine.config import Config
+from colour_runs import die_after
 from mmpretrain.registry import TRANSFORMS
 
 COUNT = 7
@@ -188,30 +187,27 @@ def test_two_ranks_give_the_numbers_of_one(pictures: Path, tmp_path: Path, measu
     # An odd number of images: a stock sampler would repeat one for the second rank.
     out_file = tmp_path / "two.json"
     changes = {"launcher": "pytorch", "test_cfg.out_file": str(out_file)}
-    config(pictures, tmp_path, **changes).dump(tmp_path / "two.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [*command, str(Path(__file__).parents[2] / "class_runs.py"), str(tmp_path / "two.py")],
-        env=environment(), cwd=tmp_path, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    cfg = config(pictures, tmp_path, **changes)
+    run_ranks(lambda: build(cfg).test())
     assert scores(json.loads(out_file.read_text())) == scores(measured[1])
-    logged = next(tmp_path.glob("2*/2*.json")).read_text()
-    assert json.loads(logged)["accuracy/top1"] == measured[0]["accuracy/top1"]
+    assert logged_metrics(tmp_path)["accuracy/top1"] == measured[0]["accuracy/top1"]
 
 
 def test_a_killed_run_goes_on(pictures: Path, tmp_path: Path, measured: tuple) -> None:
     """SIGKILL after the third image, then the same command."""
     store, out_file = tmp_path / "store", tmp_path / "out.json"
     changes = {"test_cfg.store": str(store), "test_cfg.out_file": str(out_file)}
-    config(pictures, tmp_path, **changes).dump(tmp_path / "killed.py")
-    script = Path(__file__).parents[2] / "class_runs.py"
-    command = [sys.executable, str(script), str(tmp_path / "killed.py")]
-    die = {**environment(), "DIE_AFTER_STORED": "3"}
-    killed = subprocess.run(command, env=die, capture_output=True, text=True, timeout=300)
-    assert killed.returncode == -9, killed.stderr[-3000:]
+    cfg = config(pictures, tmp_path, **changes)
+
+    def start() -> None:
+        die_after(3)
+        build(cfg).test()
+
+    killed = fork(start)
+    killed.join(120)
+    assert killed.exitcode == -signal.SIGKILL
     assert len(list(store.glob("*.npz"))) == 3
-    runner = build(Config.fromfile(tmp_path / "killed.py"))
+    runner = build(cfg)
     tested = []
     test_step = runner.model.test_step
     runner.model.test_step = lambda data: tested.append(len(data["inputs"])) or test_step(data)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from colour_runs import CLASSES, build, config, pipeline, scene, write_scenes
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from PIL import Image
-from small_runs import environment
+from small_runs import python, run_ranks
 
 from mmseg_robust.corruptions import get_protocol, image_seed
 from mmseg_robust.corruptions.backends import corrupt_array
@@ -121,14 +121,8 @@ def test_two_ranks_give_the_numbers_of_one(scenes: Path, tmp_path: Path, measure
     # 5 images times 13 passes are an odd number: a stock sampler would repeat one for the 2nd rank
     out_file = tmp_path / "two.json"
     changes = {"launcher": "pytorch", "test_cfg.out_file": str(out_file)}
-    config(scenes, tmp_path, **changes).dump(tmp_path / "two.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    script = Path(__file__).parents[2] / "colour_runs.py"
-    done = subprocess.run(
-        [*command, str(script), str(tmp_path / "two.py")],
-        env=environment(), capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    cfg = config(scenes, tmp_path, **changes)
+    run_ranks(lambda: build(cfg).test())
     assert scores(json.loads(out_file.read_text())) == scores(measured[1])
 
 
@@ -437,20 +431,17 @@ def test_other_weights_are_another_run(scenes: Path, tmp_path: Path) -> None:
 
 
 def test_a_killed_run_goes_on(scenes: Path, tmp_path: Path, measured: tuple) -> None:
-    """SIGKILL after the third image, then the same command."""
+    """SIGKILL after the third image, then the same config in another process."""
     store, out_file = tmp_path / "store", tmp_path / "out.json"
     changes = {"test_cfg.store": str(store), "test_cfg.out_file": str(out_file)}
     config(scenes, tmp_path, **changes).dump(tmp_path / "killed.py")
     script = Path(__file__).parents[2] / "colour_runs.py"
-    command = [sys.executable, str(script), str(tmp_path / "killed.py")]
-    die = {**environment(), "DIE_AFTER_STORED": "3"}
-    killed = subprocess.run(command, env=die, capture_output=True, text=True, timeout=200)
-    assert killed.returncode == -9, killed.stderr[-3000:]
+    killed = python(script, tmp_path / "killed.py", 3)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
     assert len(list(store.glob("*.npz"))) == 3
     assert not out_file.exists()
     (store / "abandoned.part").write_bytes(b"x")
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr[-3000:]
+    build(Config.fromfile(tmp_path / "killed.py")).test()
     assert scores(json.loads(out_file.read_text())) == scores(measured[1])
     assert not list(store.glob("*.part"))
 

@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS, MODEL_WRAPPERS, OPTIM_WRAPPERS, init_def
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from perturbed_runs import METHODS, OFF, plain_weights, record, still_cfg
-from small_models import RandomScenes, runner_cfg, same, segformer_cfg, train, weights
+from small_models import RandomScenes, one_stage, runner_cfg, same, segformer_cfg, train, weights
 from small_runs import ROOT
 from torch import nn
 from torch.utils.data import Dataset
@@ -155,14 +155,6 @@ def test_gradient_checkpointing_repeats_the_step(tmp_path, method):
             torch.testing.assert_close(with_cp.states[-1][key], value, rtol=1e-7, atol=1e-9)
 
 
-def one_stage_cfg():
-    """As small as a SegFormer gets: to trace it takes seconds."""
-    model = still_cfg(num_stages=1, num_layers=[1], num_heads=[1], sr_ratios=[2], out_indices=(0,),
-                      patch_sizes=[7], strides=[4])  # fmt: skip
-    model["decode_head"].update(in_channels=[8], in_index=[0])
-    return model
-
-
 @MODELS.register_module()
 class TwoLayers(BaseModel):
     """Smaller still."""
@@ -196,7 +188,7 @@ def compare_compiled(tmp_path, monkeypatch, method, backend, model):
 
 
 def test_compiled_segformer(tmp_path, monkeypatch):
-    compare_compiled(tmp_path, monkeypatch, METHODS["asam"], "eager", one_stage_cfg())
+    compare_compiled(tmp_path, monkeypatch, METHODS["asam"], "eager", one_stage(still_cfg()))
 
 
 @pytest.mark.parametrize("name", ["damp-chain-rule", "asam"])

@@ -16,6 +16,7 @@ def test_kernels_equal_plain_torch_on_a_gpu() -> None:
     check(torch.device("cuda"))
 
 
+@pytest.mark.long
 @needs_triton
 def test_kernels_equal_plain_torch_in_the_interpreter() -> None:
     script = Path(__file__).with_name("shift_checks.py")
