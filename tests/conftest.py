@@ -86,6 +86,16 @@ def own_name_of_each_run() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_scope_of_another_test() -> Iterator[None]:
+    """A run leaves the package behind in which types are looked up; orders of tests differ."""
+    from mmengine.registry import DefaultScope
+
+    DefaultScope._instance_dict.clear()
+    yield
+    DefaultScope._instance_dict.clear()
+
+
 def _read_once(load: Callable[[str], Any]) -> Callable[[str], Any]:
     """The function, which reads a file again only when that has changed."""
 

@@ -233,6 +233,7 @@ def test_a_resumed_run_draws_what_an_uninterrupted_one_would(tmp_path, way):
     assert same(weights(whole), weights(resumed))
 
 
+@pytest.mark.long
 def test_compiled_training_is_right_and_compiles_a_bounded_number_of_times():
     """The iteration changes every pass; a Python counter would compile again until the limit."""
     import torch._dynamo.testing

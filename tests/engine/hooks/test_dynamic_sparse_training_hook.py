@@ -261,6 +261,7 @@ def test_gradient_checkpointing(tmp_path):
         torch.testing.assert_close(states[1][key], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_compiled_runner(tmp_path):
     """MMEngine's `compile` compiles the whole train_step; the masks act outside."""
     model = one_stage(calm_segformer_cfg())

@@ -6,7 +6,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.registry import DATASETS, MODEL_WRAPPERS, OPTIM_WRAPPERS, init_default_scope
+from mmengine.registry import DATASETS, MODEL_WRAPPERS, OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from perturbed_runs import METHODS, OFF, plain_weights, record, still_cfg
@@ -187,10 +187,12 @@ def compare_compiled(tmp_path, monkeypatch, method, backend, model):
     assert not any(isinstance(batch, dict) for batch in left), "the step takes the prepared batch"
 
 
+@pytest.mark.long
 def test_compiled_segformer(tmp_path, monkeypatch):
     compare_compiled(tmp_path, monkeypatch, METHODS["asam"], "eager", one_stage(still_cfg()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["damp-chain-rule", "asam"])
 def test_compiled_with_its_own_backward(tmp_path, monkeypatch, name):
     """aot_eager also compiles the backward pass, with the hooks on parameters outside of it."""
@@ -365,15 +367,9 @@ def train_classifier(work_dir, hooks):
     return weights(runner), runner.message_hub.get_scalar("train/loss").data[0]
 
 
-@pytest.fixture
-def mmpretrain():
-    """Skips without it; afterwards MMSegmentation's types are found first again."""
-    yield pytest.importorskip("mmpretrain")
-    init_default_scope("mmseg")
-
-
-def test_a_classifier_of_mmpretrain(tmp_path, mmpretrain):
+def test_a_classifier_of_mmpretrain(tmp_path):
     """By custom_hooks alone. Mixup draws once a step, as a step of length 0 in float32 shows."""
+    pytest.importorskip("mmpretrain")
     stock, losses = train_classifier(tmp_path / "stock", [])
     for name, method in METHODS.items():
         state, found = train_classifier(tmp_path / name, [method])

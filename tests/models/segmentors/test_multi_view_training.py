@@ -183,6 +183,7 @@ def test_runs_with_gradient_checkpointing_end_alike(tmp_path: Path) -> None:
             torch.testing.assert_close(runs[1].states[-1][name], value, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.long
 def test_compiled_training_is_the_same_and_compiles_once(tmp_path: Path) -> None:
     import torch._dynamo.testing
 
@@ -207,6 +208,7 @@ def test_compiled_training_is_the_same_and_compiles_once(tmp_path: Path) -> None
         torch.testing.assert_close(compiled.states[-1][name], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 def test_mmengines_setting_that_compiles_the_whole_step(tmp_path: Path) -> None:
     cfg = dict(tiny_cfg(), terms=[TASK])
     setting = dict(cfg=dict(compile=dict(backend="eager")))
