@@ -56,6 +56,7 @@ def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "rank_weights.py").write_text(RANK_WEIGHTS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)  # where MMEngine leaves the folder .dist_test
     monkeypatch.delenv("PORT", raising=False)
     hooks = dict(
         custom_imports=dict(imports=["rank_weights"], allow_failed_imports=False),
