@@ -5,9 +5,10 @@
 * ``step``: the training loop's own step, as ``benchmarks/step_time.py`` times it.
 
 The variants of a case alternate in blocks, so that a drift of the machine's speed meets all of
-them. ``--channels-last`` adds the same with weights in that layout, ``--compile`` with the model
-compiled (of the step the forward pass with its loss, and so the backward pass). A variant that
-fails, for want of memory say, is written with its error.
+them. ``--merged`` adds the steps of an optimizer whose groups are merged, ``--channels-last`` the
+same with weights in that layout, ``--compile`` with the model compiled (of the step the forward
+pass with its loss, and so the backward pass). A variant that fails, for want of memory say, is
+written with its error.
 
 Example:
     python benchmarks/attention.py --models 0 5 --channels-last --compile --out attention.json
@@ -34,7 +35,8 @@ from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from robustness_evaluation import size_of
-from step_time import CONFIG, OneBatch, Stepper, build, summary
+from step_time import CONFIG, build
+from timed_steps import Stepper, random_batch, summary
 
 from mmseg_robust.evaluation.provenance import package_versions
 from mmseg_robust.models.fused_attention import fuse_attention
@@ -59,6 +61,7 @@ class Variant:
     """A way to do it."""
 
     fused: bool
+    merged: bool
     channels_last: bool
     backend: str | None
 
@@ -66,6 +69,7 @@ class Variant:
     def name(self) -> str:
         """Its name in the report."""
         parts = ["fused" if self.fused else "stock"]
+        parts += ["merged"] * self.merged
         parts += ["channels_last"] * self.channels_last
         parts += [] if self.backend is None else ["compiled"]
         return " ".join(parts)
@@ -91,12 +95,13 @@ def cases(args: argparse.Namespace) -> Iterator[Case]:
             yield Case(part, model, dtype, args.step_batch, args.step_size, args.step_size)
 
 
-def variants(args: argparse.Namespace) -> list[Variant]:
-    """The variants that were asked for, stock first."""
+def variants(args: argparse.Namespace, part: str) -> list[Variant]:
+    """The variants of a part that were asked for, stock first."""
     backends = [None] if args.compile is None else [None, args.compile]
     layouts = [False, True] if args.channels_last else [False]
-    ways = itertools.product(backends, layouts, [False, True])
-    return [Variant(fused, layout, backend) for backend, layout, fused in ways]
+    groups = [False, True] if args.merged and part == "step" else [False]
+    ways = itertools.product(backends, layouts, groups, [False, True])
+    return [Variant(fused, merged, layout, backend) for backend, layout, merged, fused in ways]
 
 
 def forward(case: Case, variant: Variant) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -130,13 +135,12 @@ def forward_stepper(case: Case, variant: Variant) -> Stepper:
 
 def step_stepper(case: Case, variant: Variant, folder: str) -> Stepper:
     """Times the training step."""
-    settings = argparse.Namespace(variant=case.model, size=case.width, dtype=case.dtype)
+    settings = argparse.Namespace(
+        variant=case.model, size=case.width, dtype=case.dtype, merged=variant.merged
+    )
     runner = build(settings, "plain", folder)
     variant.prepare(runner.model)
-    data = OneBatch(case.width)
-    items = [data[index] for index in range(case.batch)]
-    batch = {name: [item[name].to(DEVICE) for item in items] for name in items[0]}
-    return Stepper(runner, batch, DEVICE.type == "cuda")
+    return Stepper(runner, random_batch(case.batch, case.width, DEVICE), DEVICE.type == "cuda")
 
 
 def warmed_up(args: argparse.Namespace, case: Case, variant: Variant, folder: str) -> Stepper | str:
@@ -155,7 +159,7 @@ def warmed_up(args: argparse.Namespace, case: Case, variant: Variant, folder: st
 
 def run_case(args: argparse.Namespace, case: Case, folder: str) -> dict[str, Any]:
     """Times all variants of a case."""
-    made = {v.name: warmed_up(args, case, v, folder) for v in variants(args)}
+    made = {v.name: warmed_up(args, case, v, folder) for v in variants(args, case.part)}
     steppers = {name: own for name, own in made.items() if isinstance(own, Stepper)}
     for _ in range(-(-args.steps // args.block)):
         for stepper in steppers.values():
@@ -210,6 +214,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=60, help="timed calls of each variant")
     parser.add_argument("--block", type=int, default=10, help="calls of one variant in a row")
     parser.add_argument("--warm-up", type=int, default=10, help="untimed calls of each variant")
+    parser.add_argument("--merged", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", nargs="?", const="inductor", metavar="BACKEND")
     parser.add_argument("--out", type=Path, help="JSON file to write, anew after each case")

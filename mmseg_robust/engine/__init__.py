@@ -1,5 +1,6 @@
-"""Hooks and loops for MMEngine's runner; importing this package registers them."""
+"""Hooks, loops and an optimizer constructor for MMEngine's runner; importing registers them."""
 
 from mmseg_robust.engine import hooks, loops
+from mmseg_robust.engine.merged_groups import MergedOptimWrapperConstructor
 
-__all__ = ["hooks", "loops"]
+__all__ = ["MergedOptimWrapperConstructor", "hooks", "loops"]

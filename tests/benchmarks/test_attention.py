@@ -58,6 +58,6 @@ def test_the_forward_pass(script: Any, tmp_path: Path) -> None:
 
 
 def test_the_training_step(script: Any, tmp_path: Path) -> None:
-    made = variants(script, tmp_path / "o.json", "--parts", "step")
-    assert list(made) == ["stock", "fused"]
+    made = variants(script, tmp_path / "o.json", "--parts", "step", "--merged")
+    assert list(made) == ["stock", "fused", "stock merged", "fused merged"]
     check(made)

@@ -1,6 +1,7 @@
 # 4,000 iterations of AdamW for small models from scratch, and the robustness test behind them.
 optim_wrapper = dict(
     type="OptimWrapper",
+    constructor="MergedOptimWrapperConstructor",
     optimizer=dict(type="AdamW", lr=5e-4, betas=(0.9, 0.999), weight_decay=0.01),
     paramwise_cfg=dict(norm_decay_mult=0.0),
 )

@@ -1,0 +1,162 @@
+"""Training steps with random images in memory, timed: what the scripts beside this one share.
+
+A step is the training loop's own: hooks, data preprocessing, forward, loss, backward, optimizer.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import mmseg_robust  # isort: skip  # noqa: F401  (mends what MMSegmentation's import needs)
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch.utils.data import Dataset
+
+
+@DATASETS.register_module()
+class OneBatch(Dataset):
+    """Random images and labels; there for the runner, which wants a data loader."""
+
+    def __init__(self, size: int, classes: int = 19) -> None:
+        self.size, self.classes = size, classes
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        generator = torch.Generator().manual_seed(index)
+        shape = (self.size, self.size)
+        image = torch.randint(0, 256, (3, *shape), generator=generator, dtype=torch.uint8)
+        sample = SegDataSample(metainfo=dict(img_shape=shape, ori_shape=shape))
+        label = torch.randint(0, self.classes, (1, *shape), generator=generator)
+        sample.gt_sem_seg = PixelData(data=label)
+        return dict(inputs=image, data_samples=sample)
+
+
+def ready(cfg: Config, size: int, work_dir: str, name: str, classes: int = 19) -> Runner:
+    """A runner that trains what a config says on random images, ready for its first step."""
+    cfg.default_hooks.checkpoint.interval = 10**9
+    cfg.train_cfg.val_interval = 10**9
+    cfg.log_level = "WARNING"
+    cfg.experiment_name = f"{name}_{time.time_ns()}"
+    # Visualizers are found again by name, with the folder that the first one wrote to.
+    cfg.visualizer.name = cfg.experiment_name
+    cfg.work_dir = work_dir
+    for split in ("val", "test"):
+        for part in ("cfg", "dataloader", "evaluator"):
+            cfg[f"{split}_{part}"] = None
+    cfg.train_dataloader = dict(
+        batch_size=1,
+        num_workers=0,
+        dataset=dict(type="OneBatch", size=size, classes=classes),
+        sampler=dict(type="InfiniteSampler"),
+    )
+    runner = Runner.from_cfg(cfg)
+    # As Runner.train does, up to the loop.
+    runner._train_loop = runner.build_train_loop(cfg.train_cfg)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+    runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    runner.call_hook("before_run")
+    runner.optim_wrapper.initialize_count_status(runner.model, 0, runner.max_iters)
+    runner.call_hook("before_train")
+    runner.call_hook("before_train_epoch")
+    runner.model.train()
+    return runner
+
+
+def random_batch(count: int, size: int, device: torch.device, classes: int = 19) -> dict[str, Any]:
+    """What a data loader would give a step, on the device."""
+    data = OneBatch(size, classes)
+    items = [data[index] for index in range(count)]
+    return {name: [item[name].to(device) for item in items] for name in items[0]}
+
+
+class Stepper:
+    """Runs and times the steps of one method.
+
+    Args:
+        runner (Runner): Ready for a step.
+        batch (dict): What every step is given, on the device.
+        cuda (bool): Whether to time with the device's own clock.
+    """
+
+    def __init__(self, runner: Runner, batch: dict, cuda: bool) -> None:
+        self.runner, self.batch, self.cuda = runner, batch, cuda
+        self.times: list[float] = []
+        self.blocks: list[float] = []  # medians
+        self.drawing: list[float] = []
+        self.peak = 0
+
+    def run(self, steps: int, keep: bool) -> None:
+        """Some steps in a row; the first pays for the switch and is not kept."""
+        if self.cuda:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+        marks = [self._mark()]
+        for _ in range(steps + 1):
+            self.runner.train_loop.run_iter(self.batch)
+            marks.append(self._mark())
+        if self.cuda:
+            torch.cuda.synchronize()
+            self.peak = max(self.peak, torch.cuda.max_memory_allocated() - before)
+        if keep:
+            times = [self._between(a, b) for a, b in zip(marks[1:], marks[2:])]
+            self.times += times
+            self.blocks.append(statistics.median(times))
+
+    def run_drawing(self, steps: int) -> None:
+        """Time the drawing of the views alone, where there are any."""
+        model = self.runner.model
+        multi_view = getattr(model, "multi_view", None)
+        if multi_view is None:
+            return
+        inputs = model.data_preprocessor(self.batch, True)["inputs"]
+        marks = [self._mark()]
+        for _ in range(steps + 1):
+            multi_view.draw(model, inputs, self.batch["data_samples"])
+            marks.append(self._mark())
+        if self.cuda:
+            torch.cuda.synchronize()
+        self.drawing += [self._between(a, b) for a, b in zip(marks[1:], marks[2:])]
+
+    def _mark(self) -> Any:
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _between(self, a: Any, b: Any) -> float:
+        return a.elapsed_time(b) if self.cuda else (b - a) * 1000
+
+
+def summary(stepper: Stepper) -> dict[str, float]:
+    """Median, quartiles, minimum; bytes that a step adds to what is allocated between steps."""
+    quartiles = statistics.quantiles(stepper.times, n=4)
+    return dict(
+        median_ms=statistics.median(stepper.times), lower_quartile_ms=quartiles[0],
+        upper_quartile_ms=quartiles[2], minimum_ms=min(stepper.times), steps=len(stepper.times),
+        peak_bytes=stepper.peak,
+    )  # fmt: skip
+
+
+def compared(steppers: dict[str, Stepper], first: str) -> dict[str, dict[str, float]]:
+    """The summary of each, with its ratios to the first one."""
+    results = {name: summary(stepper) for name, stepper in steppers.items()}
+    for name, row in results.items():
+        row["ratio_of_medians"] = row["median_ms"] / results[first]["median_ms"]
+        # Each block beside the first one's of its round: what drifts over minutes cancels.
+        rounds = zip(steppers[name].blocks, steppers[first].blocks)
+        row["ratio_by_round"] = statistics.median(own / plain for own, plain in rounds)
+        row["ratio_of_minima"] = row["minimum_ms"] / results[first]["minimum_ms"]
+        if steppers[name].cuda:
+            row["ratio_of_peaks"] = row["peak_bytes"] / results[first]["peak_bytes"]
+    return results
