@@ -44,6 +44,7 @@ class CWFAHook(Hook):
             model of the modules whose outputs are the stage outputs, see
             :func:`~mmseg_robust.models.stage_outputs.find_stage_outputs`.
         seed (int): Seed of the draws. Default: 0.
+        per_stage (bool): Whether a sample draws anew at each stage, or once for all. Default: True.
 
     Raises:
         InputError: At construction or before training, if a value is wrong.
@@ -60,15 +61,17 @@ class CWFAHook(Hook):
         stages: Sequence[int] | None = None,
         modules: Sequence[ModuleSpec] | None = None,
         seed: int = 0,
+        per_stage: bool = True,
     ) -> None:
         # What can be checked without the model is checked here, when the config is read.
-        CWFA(epsilon_per_stage(epsilon, _length(epsilon)), prob, seed)
+        CWFA(epsilon_per_stage(epsilon, _length(epsilon)), prob, seed, per_stage)
         self.window = ActiveWindow(begin, end)
         self.epsilon = epsilon
         self.prob = prob
         self.stages = stages
         self.modules = modules
         self.seed = seed
+        self.per_stage = per_stage
         self.attached: AttachedCWFA | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -78,7 +81,13 @@ class CWFAHook(Hook):
         self._active = resolve(self.window, runner.max_iters)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.attached = AttachedCWFA(
-            model, self.epsilon, self.prob, self.stages, self.modules, self.seed
+            model,
+            self.epsilon,
+            self.prob,
+            self.stages,
+            self.modules,
+            self.seed,
+            self.per_stage,
         )
         self._device = next(model.parameters()).device
         self._measured = False

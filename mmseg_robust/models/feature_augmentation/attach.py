@@ -53,6 +53,7 @@ class AttachedCWFA:
         modules (sequence of str or dict, optional): Module paths for an unknown backbone, see
             :func:`~mmseg_robust.models.stage_outputs.find_stage_outputs`.
         seed (int): Seed of the draws.
+        per_stage (bool): Whether a sample draws anew at each stage, or once for all. Default: True.
 
     Raises:
         InputError: If a value is wrong or the stage outputs cannot be found.
@@ -66,9 +67,10 @@ class AttachedCWFA:
         stages: Sequence[int] | None = None,
         modules: Sequence[ModuleSpec] | None = None,
         seed: int = 0,
+        per_stage: bool = True,
     ) -> None:
         self.outputs: list[StageOutput] = find_stage_outputs(model, stages, modules)
-        self.cwfa = CWFA(epsilon_per_stage(epsilon, len(self.outputs)), prob, seed)
+        self.cwfa = CWFA(epsilon_per_stage(epsilon, len(self.outputs)), prob, seed, per_stage)
         owner = model if modules is not None else find_backbone(model)
         self._handles: list[RemovableHandle] = [
             out.module.register_forward_hook(_AugmentStage(self.cwfa, i, out.layout, owner))

@@ -36,6 +36,7 @@ def cwfa_backbone(
     stages: Sequence[int] | None = None,
     modules: Sequence[ModuleSpec] | None = None,
     seed: int = 0,
+    per_stage: bool = True,
     **backbone: Any,
 ) -> nn.Module:
     """Build a stock backbone and augment its stage outputs in training (CWFA, arXiv 2412.01941).
@@ -56,6 +57,7 @@ def cwfa_backbone(
         stages (sequence of int, optional): Stages to augment. Default: all.
         modules (sequence of str or dict, optional): For an unknown backbone, paths relative to it.
         seed (int): Seed of the draws. Default: 0.
+        per_stage (bool): Whether a sample draws anew at each stage, or once for all. Default: True.
         **backbone: The arguments of the stock backbone.
 
     Returns:
@@ -75,7 +77,7 @@ def cwfa_backbone(
             "config's backbone, for example wraps='MixVisionTransformer'."
         )
     network = MODELS.build(cfg)
-    attached = AttachedCWFA(network, epsilon, prob, stages, modules, seed)
+    attached = AttachedCWFA(network, epsilon, prob, stages, modules, seed, per_stage)
     names = [output.path for output in attached.outputs]
     passes = TrainingPasses(attached.cwfa, names, begin, end)
     network.register_forward_pre_hook(_PrepareBeforeForward(passes))

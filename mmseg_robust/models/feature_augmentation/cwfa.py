@@ -11,8 +11,10 @@ For the output X of an encoder stage, channels c, positions (j, m), shapes as in
     p     = epsilon * x / ||x||_2                   (2)  norm over the channels: ||p||_2 = epsilon
     Xhat  = X_{c, j, m} + p_c                       (3)  the same shift at every position
 
-The project's own choices, where the digests are silent: each sample draws for itself and for each
-stage whether it is augmented; the gradient passes through p, as the equations stand.
+The project's own choices, where the digests are silent: each sample draws for itself whether it is
+augmented, by default for each stage anew, which with four stages at prob 0.3 leaves 24 % of the
+samples as they are, with ``per_stage=False`` once for all stages, which leaves 70 %; the gradient
+passes through p, as the equations stand.
 """
 
 from __future__ import annotations
@@ -85,15 +87,23 @@ class CWFA:
         epsilon (sequence of float): Norm of the shift for each stage, 0 or more.
         prob (float): Probability that a sample is augmented at a stage, in [0, 1]. Default: 0.3.
         seed (int): Seed of the draws. Default: 0.
+        per_stage (bool): Whether a sample draws anew at each stage, or once for all. Default: True.
 
     Raises:
         InputError: If a value is out of its range.
     """
 
-    def __init__(self, epsilon: Sequence[float], prob: float = 0.3, seed: int = 0) -> None:
+    def __init__(
+        self,
+        epsilon: Sequence[float],
+        prob: float = 0.3,
+        seed: int = 0,
+        per_stage: bool = True,
+    ) -> None:
         self.epsilon = tuple(check_epsilon(e) for e in epsilon)
         self.prob = check_prob(prob)
         self.seed = check_seed(seed)
+        self.per_stage = check_per_stage(per_stage)
         self.awake = False
         self.device: torch.device | None = None
         self._measuring = False
@@ -189,7 +199,8 @@ class CWFA:
         Returns:
             np.ndarray: bool, shape (stages, N).
         """
-        return draw(self._key, np.arange(len(self.epsilon)), np.arange(count)) < self._threshold
+        stages = np.arange(len(self.epsilon)) * self.per_stage
+        return draw(self._key, stages, np.arange(count)) < self._threshold
 
     def _shift_lengths(self, count: int) -> tuple[np.ndarray, Tensor]:
         """How far each sample is shifted at each stage, epsilon or 0: on the host and there."""
@@ -202,7 +213,7 @@ class CWFA:
 
     def _lengths_there(self, count: int) -> Tensor:
         """The same, computed on the device."""
-        stages = torch.arange(len(self.epsilon), device=self._key_there.device)
+        stages = torch.arange(len(self.epsilon), device=self._key_there.device) * self.per_stage
         samples = torch.arange(count, device=self._key_there.device)
         return self._epsilon * (draw(self._key_there, stages, samples) < self._threshold_there)
 
@@ -239,6 +250,16 @@ def check_prob(value: float) -> float:
             f"prob is {value!r}; it must be a number from 0 to 1 (the paper uses 0.3)."
         )
     return float(value)
+
+
+def check_per_stage(value: bool) -> bool:
+    """Return it, or raise InputError if it is neither True nor False."""
+    if not isinstance(value, bool):
+        raise InputError(
+            f"per_stage is {value!r}; write True, each stage draws for itself, or False, a sample "
+            "draws once for all stages."
+        )
+    return value
 
 
 def check_seed(value: int) -> int:

@@ -29,6 +29,7 @@ class CWFANeck(BaseModule):
         begin (int or float): First iteration, or fraction of the run. Default: 0.1.
         end (int or float, optional): Where it ends. Default: None, never.
         seed (int): Seed of the draws. Default: 0.
+        per_stage (bool): Whether a sample draws anew at each stage, or once for all. Default: True.
 
     Raises:
         InputError: If a value is wrong.
@@ -42,9 +43,10 @@ class CWFANeck(BaseModule):
         begin: Moment = 0.1,
         end: Moment | None = None,
         seed: int = 0,
+        per_stage: bool = True,
     ) -> None:
         super().__init__()
-        self.cwfa = CWFA(epsilon_per_stage(epsilon, num_stages), prob, seed)
+        self.cwfa = CWFA(epsilon_per_stage(epsilon, num_stages), prob, seed, per_stage)
         names = [f"feature map {i}" for i in range(num_stages)]
         self.passes = TrainingPasses(self.cwfa, names, begin, end)
 

@@ -52,6 +52,18 @@ def test_off_is_the_stock_run_to_the_bit(tmp_path, stock, off):
     assert all(same(a, b) for a, b in zip(states, stock))
 
 
+def test_every_door_takes_one_draw_for_all_stages(tmp_path):
+    hook = CWFAHook(per_stage=False)
+    hook.before_train(Runner(**runner_cfg(tmp_path)))
+    assert hook.attached is not None and hook.attached.cwfa.per_stage is False
+    assert MODELS.build(dict(type="CWFANeck", per_stage=False)).cwfa.per_stage is False
+    with pytest.raises(InputError, match="per_stage is 2"):
+        MODELS.build(dict(segformer_cfg()["backbone"], type="CWFABackbone", per_stage=2)
+                     | dict(wraps="MixVisionTransformer"))  # fmt: skip
+    with pytest.raises(InputError, match="per_stage is 2"):
+        CWFAHook(per_stage=2)
+
+
 def test_acts_from_begin_until_end(tmp_path, stock):
     states = history(tmp_path, cwfa(begin=2))
     assert [same(a, b) for a, b in zip(states, stock)] == [True, True] + [False] * 4

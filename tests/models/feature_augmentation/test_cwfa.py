@@ -153,6 +153,25 @@ def test_compiled_draws_are_the_host_s(prob):
     assert torch.equal(cwfa._lengths_there(33), cwfa._shift_lengths(33)[1])
 
 
+def test_one_draw_for_all_stages():
+    """With prob 0.3 a share of 0.7 of the samples stays as it is, at every stage."""
+    cwfa = CWFA((1.0, 2.0, 0.0, 3.0), 0.3, per_stage=False)
+    rows = []
+    for iteration in range(500):
+        cwfa.advance(iteration, 0, True, "cpu")
+        drawn = cwfa.drawn(16)
+        assert (drawn == drawn[0]).all()
+        rows.append(drawn[0])
+        assert torch.equal(cwfa._lengths_there(16), cwfa._shift_lengths(16)[1])
+    assert abs(np.mean(rows) - 0.3) < 5 * math.sqrt(0.3 * 0.7 / 8000)
+
+
+@pytest.mark.parametrize("value", [0, 1, "False", None])
+def test_bad_per_stage(value):
+    with pytest.raises(InputError, match=r"per_stage is"):
+        CWFA((9.0,), per_stage=value)
+
+
 def test_a_stage_that_augments_no_sample_returns_the_very_tensor():
     x = torch.randn(2, 3, 4, 4)
     cwfa = CWFA((1.0,) * 4, 0.3)
