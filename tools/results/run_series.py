@@ -5,6 +5,9 @@ to score. Each run goes through tools/train.py and tools/test.py, as a user woul
 record of a scored split is written to ``OUT/NAME.seedK.SPLIT.json`` when it is complete, so that
 the script may be killed at any time and started again; training resumes from its last checkpoint.
 
+All records of a run are of one training: where one is missing and the weights are gone, the run is
+trained anew and scored anew on all.
+
 A run with ``from`` starts from the trained weights of the run of that name with the same seed,
 which is trained first if it is not yet.
 
@@ -110,10 +113,6 @@ def read_series(path: Path, only: list[str], seeds: list[int], transfer: bool) -
     ]
 
 
-class OutOfTime(Exception):
-    """No further step may start."""
-
-
 class Series:
     """Runs a list of runs in parallel slots.
 
@@ -134,7 +133,17 @@ class Series:
         return self.args.out / f"{run.key}.{scoring.record}.json"
 
     def pending(self, run: Run) -> list[Scoring]:
-        return [scoring for scoring in run.scorings if not self.record(run, scoring).exists()]
+        """What has no record yet, or one of another training than that in the work folder."""
+        trained = self.args.work_dir / run.key / "trained"
+        seconds = float(trained.read_text()) if trained.exists() else None
+
+        def scored(scoring: Scoring) -> bool:
+            path = self.record(run, scoring)
+            if not path.exists() or seconds is None:
+                return path.exists()
+            return json.loads(path.read_text())["series"].get("train_seconds") == seconds
+
+        return [scoring for scoring in run.scorings if not scored(scoring)]
 
     def options(self, run: Run) -> dict[str, object]:
         data = {
@@ -209,8 +218,6 @@ class Series:
         command = [sys.executable, f"tools/{tool}.py", *arguments, "--work-dir", str(work_dir)]
         command += ["--cfg-options", *(f"{key}={value}" for key, value in options.items())]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": str(gpu)}
-        if time.monotonic() > self.deadline:
-            raise OutOfTime
         start = time.time()
         with open(work_dir / f"{tool}.out", "a") as log:
             child = subprocess.Popen(
@@ -248,15 +255,13 @@ class Series:
             waiting.put(run)
 
         def slot(index: int) -> None:
-            while True:
+            while time.monotonic() <= self.deadline:
                 try:
                     run = waiting.get_nowait()
                 except queue.Empty:
                     return
                 try:
                     self.execute(run, index % self.args.gpus)
-                except OutOfTime:
-                    return
                 except (subprocess.CalledProcessError, OSError, ValueError) as error:
                     self.failed.append(run.key)
                     print(
@@ -290,7 +295,7 @@ def parse_args() -> argparse.Namespace:
         "--stop-after",
         type=float,
         metavar="SECONDS",
-        help="start no training or test later than this; what runs is finished",
+        help="start no run later than this; those that have begun are trained and scored",
     )
     parser.add_argument("--test-workers", type=int, default=4, help="data-loader workers of a test")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -93,6 +94,38 @@ def test_goes_on_where_it_stopped(args):
     third = FakeSeries(args)
     assert third.main() == 0
     assert third.calls == []
+
+
+def test_all_records_are_of_one_training(args):
+    """A record of weights that are gone stands beside none of other weights."""
+    args.only = ["cwfa"]
+    assert FakeSeries(args).main() == 0
+    old = args.out / "cwfa.seed0.test.json"
+    (args.out / "cwfa.seed0.val.json").unlink()
+    shutil.rmtree(args.work_dir)
+    old.write_text(json.dumps(dict(json.loads(old.read_text()), series=dict(train_seconds=7.0))))
+    again = FakeSeries(args)
+    assert again.main() == 0
+    steps = [tool for _, tool in again.calls]
+    assert steps == ["train", "test", "test"]
+    assert json.loads(old.read_text())["series"]["train_seconds"] != 7.0
+    assert (
+        FakeSeries(args).pending(run_series.read_series(args.series, ["cwfa"], [], False)[0]) == []
+    )
+
+
+def test_what_has_begun_is_scored_after_the_time_is_up(args, monkeypatch):
+    args.only, args.stop_after, args.parallel = ["plain"], 100, 1
+    series = FakeSeries(args)
+    call = series.call
+
+    def late(*arguments):
+        call(*arguments)
+        series.deadline = -1
+
+    monkeypatch.setattr(series, "call", late)
+    assert series.main() == 0
+    assert series.calls == [("plain.seed0", "train"), ("plain.seed0", "test")]
 
 
 def test_further_protocols_are_scored_on_the_test_split(args):
