@@ -75,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for _ in range(-(-args.steps // args.block)):
             for own in steppers.values():
                 own.run(args.block, keep=True)
+        for own in steppers.values():
+            own.run_profiled(args.block)
     report = dict(
         benchmark="series_cost",
         results=compared(steppers, args.first or next(iter(chosen))),

@@ -1,7 +1,8 @@
 """Training step time and memory of the methods beside the plain step, in one process.
 
 Steps are those of ``timed_steps.py``, with random images in memory. Plain steps and those of each
-method alternate in blocks, so that a drift of the machine's speed meets all of them.
+method alternate in blocks, so that a drift of the machine's speed meets all of them. On a card what
+the kernels of a step take is summed besides, which a slow host does not change.
 
 For methods that train with several views the drawing of the views is timed by itself too.
 
@@ -144,6 +145,8 @@ def main() -> None:
             for stepper in steppers.values():
                 stepper.run(args.block, keep=True)
                 stepper.run_drawing(args.block)
+        for stepper in steppers.values():
+            stepper.run_profiled(args.block)
     results = compared(steppers, "plain")
     for name, row in results.items():
         if steppers[name].drawing:

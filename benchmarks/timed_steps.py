@@ -93,6 +93,7 @@ class Stepper:
         self.blocks: list[float] = []  # medians
         self.drawing: list[float] = []
         self.peak = 0
+        self.device_ms: float | None = None
 
     def run(self, steps: int, keep: bool) -> None:
         """Some steps in a row; the first pays for the switch and is not kept."""
@@ -127,6 +128,18 @@ class Stepper:
             torch.cuda.synchronize()
         self.drawing += [self._between(a, b) for a, b in zip(marks[1:], marks[2:])]
 
+    def run_profiled(self, steps: int) -> None:
+        """Sum what the device's kernels take in a step, whatever the host does between them."""
+        if not self.cuda:
+            return
+        activities = [torch.profiler.ProfilerActivity.CUDA]
+        with torch.profiler.profile(activities=activities) as profile:
+            for _ in range(steps):
+                self.runner.train_loop.run_iter(self.batch)
+            torch.cuda.synchronize()
+        total = sum(event.self_device_time_total for event in profile.key_averages())
+        self.device_ms = total / 1000 / steps
+
     def _mark(self) -> Any:
         if not self.cuda:
             return time.perf_counter()
@@ -159,4 +172,7 @@ def compared(steppers: dict[str, Stepper], first: str) -> dict[str, dict[str, fl
         row["ratio_of_minima"] = row["minimum_ms"] / results[first]["minimum_ms"]
         if steppers[name].cuda:
             row["ratio_of_peaks"] = row["peak_bytes"] / results[first]["peak_bytes"]
+        own, plain = steppers[name].device_ms, steppers[first].device_ms
+        if own is not None and plain is not None:
+            row["device_ms"], row["ratio_of_device"] = own, own / plain
     return results
