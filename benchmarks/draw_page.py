@@ -1,4 +1,4 @@
-"""Draw the benchmarks on one page, together with the bars that the issues asked for.
+"""Draw the benchmarks on one page, together with the bars that they are to meet.
 
 Every figure comes from the JSON files of the benchmarks; the page says what meets its bar, what
 misses it and what is not measured yet. Run it again after each benchmark.
@@ -29,7 +29,7 @@ HEAD = """\
 Made by `python benchmarks/draw_page.py` of the files in `benchmarks/results`: write nothing here by
 hand.
 
-A *bar* is what the issue that asked for a part wanted of its speed or memory. Where several files
+A *bar* is the target that was set for a part before it was built. Where several files
 measure the same, all are shown: the speed of a host drifts, and how far the files lie apart is part
 of the result. Ratios of steps and of attention are medians over the rounds, in which the two that
 are compared take turns; those of medians and of minima stand beside them.

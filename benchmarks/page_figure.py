@@ -1,4 +1,4 @@
-"""The figure of the page of benchmarks: small panels with the bars that the issues asked for."""
+"""The figure of the page of benchmarks: small panels with their bars."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PANELS = {
         {"step.cwfa": "cwfa ", "step.dfm-x": "dfm-x "},
     ),
     "forward": ("Fused attention: forward pass, times faster", {"attention.forward": ""}),
-    "training": ("Fused attention: training step, times faster", {"attention.step": ""}),
+    "training": ("SegFormer's training step, times faster", {"attention.step": ""}),
 }
 """Title of each panel; the figures whose bars are drawn in it, with their names there."""
 

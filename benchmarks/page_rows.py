@@ -14,7 +14,7 @@ from typing import Any
 
 from page_bars import WANTED, Row
 
-WHOLE_TEST = dict(variant=0, images=500, protocol="cityscapes-c", mode="whole")
+WHOLE_TEST = dict(variant=0, images=500, protocol="cityscapes-c", mode="whole", size=[2048, 1024])
 """Settings of the evaluation whose minutes have a bar."""
 
 
@@ -104,11 +104,13 @@ def evaluation_rows(result: Result) -> Iterator[Row]:
     own = content["loop"]["seconds"]
     outside = own - content["forward"]["seconds"]
     name = f"B{settings['variant']}, {settings['images']} images, {content['passes']} passes"
+    name += ", fp16" if settings["fp16"] else ""
     what = f"loop over bare forward pass; {name} ({settings['protocol']}, {settings['mode']})"
     note = f"{number(outside)} of {number(own)} s are outside the forward pass"
     ratio = content["loop_over_forward"]
     # The bar is that of the whole protocol; a short one shows the report's fixed cost instead.
-    key = "loop.forward" if settings["protocol"] == "cityscapes-c" else ""
+    whole = settings["protocol"] == "cityscapes-c" and settings["size"] == WHOLE_TEST["size"]
+    key = "loop.forward" if whole else ""
     yield Row(key, what, "times", ratio, note, "loop", name.replace(", ", "\n", 1))
     key = "loop.minutes" if WHOLE_TEST.items() <= settings.items() else ""
     yield Row(key, f"the loop itself; {name}", "minutes", own / 60)
@@ -116,8 +118,10 @@ def evaluation_rows(result: Result) -> Iterator[Row]:
         what = f"faster than the stock loop with {workers} workers; {name}"
         stock = content["stock_seconds_by_workers"][workers]
         note, label = f"{number(stock)} s to {number(own)} s", f"{workers} workers"
-        if settings.get("stock_every", 1) > 1:
-            note += f"; stock ran one in {settings['stock_every']} cells, its time is scaled"
+        if settings.get("stock_severity"):
+            note += (
+                f"; stock ran severity {settings['stock_severity']}, which stands for the others"
+            )
         yield Row(f"stock.{workers}", what, "times", times, note, "stock", label)
     for workers, stock in (content.get("stock_as_released_seconds_by_workers") or {}).items():
         what = f"faster than stock, {workers} workers, glass blur as released; {name}"
@@ -166,14 +170,15 @@ def step_rows(result: Result) -> Iterator[Row]:
 
 
 def attention_rows(result: Result) -> Iterator[Row]:
-    """The variants of attention beside stock; the fastest fused one is judged."""
+    """The variants beside stock. The fastest is judged: of a step by whatever means it is."""
     for case in result.content["cases"]:
         part, panel = case["part"], {"forward": "forward", "step": "training"}[case["part"]]
         stem = f"B{case['model']}, batch {case['batch']}"
         what = f"{part}; {stem}, {case['width']}x{case['height']}, {case['dtype']}"
         timed = {k: v for k, v in case["variants"].items() if "times_faster_by_round" in v}
-        fused = [name for name in timed if name.startswith("fused")]
-        best = max(fused, key=lambda name: timed[name]["times_faster_by_round"], default="")
+        mark = "fused" if part == "forward" else ""
+        judged = [name for name in timed if name != "stock" and name.startswith(mark)]
+        best = max(judged, key=lambda name: timed[name]["times_faster_by_round"], default="")
         for name, own in case["variants"].items():
             key = f"attention.{part}" if name == best else ""
             title = f"{name}{' (the best)' if key else ''}: {what}"

@@ -10,10 +10,11 @@ test mode:
   loader's workers by the mended ``imagecorruptions`` with the exact glass blur, attention as the
   stock code has it. Building the model anew for each cell, which users' scripts do, is not counted.
 
-``--stock-every K`` runs every K-th cell of the stock test alone, of many that differ in little but
-their number, and scales its time. ``--released`` adds what glass blur costs as the package has it,
-a Python loop over pixels: that loop is timed on one image for each severity, and its excess over
-the exact one is spread over images and workers, which is derived, not run.
+``--stock-severity S`` runs of the stock test the clean pass and one severity of each corruption, S
+or the strongest below, whose time stands for the corruption's others. ``--released`` adds what
+glass blur costs as the package has it, a Python loop over pixels: that loop is timed on one image
+for each severity, and its excess over the exact one is spread over images and workers, which is
+derived, not run.
 
 With many images some scenes may be drawn and linked to again and again (``--scenes``): what is read
 and computed is as much as with as many scenes.
@@ -48,7 +49,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmseg_robust.compat import load_imagecorruptions
-from mmseg_robust.corruptions import get_protocol
+from mmseg_robust.corruptions import Cell, get_protocol
 from mmseg_robust.corruptions.glass_blur_reference import glass_blur
 from mmseg_robust.datasets.synthetic_streets import draw_scene
 from mmseg_robust.evaluation.provenance import package_versions
@@ -167,11 +168,9 @@ def time_forward(args: argparse.Namespace, root: Path, passes: int) -> dict[str,
 
 
 def time_stock(args: argparse.Namespace, root: Path, workers: int) -> float:
-    """One stock test a cell; of those left out, as long as the others took on the mean."""
+    """One stock test a cell, or one for several severities of a corruption."""
     total = 0.0
-    passes = get_protocol(args.protocol).passes
-    chosen = passes[:: args.stock_every]
-    for cell in chosen:
+    for cell, count in stock_cells(args.protocol, args.stock_severity):
         cfg = config(args, root, workers)
         cfg.test_cfg = dict(type="TestLoop", fp16=args.fp16)
         if cell.severity:
@@ -182,13 +181,27 @@ def time_stock(args: argparse.Namespace, root: Path, workers: int) -> float:
             transforms = copy.deepcopy(cfg.test_dataloader.dataset.pipeline)
             cfg.test_dataloader.dataset.pipeline = [transforms[0], corrupt, *transforms[1:]]
         runner = Runner.from_cfg(cfg)
-        total += seconds(runner.test)
+        total += count * seconds(runner.test)
         # The workers' own end takes seconds on some machines: neither counted nor waited for.
         for process in multiprocessing.active_children():
             process.kill()
         del runner
         gc.collect()
-    return total * len(passes) / len(chosen)
+    return total
+
+
+def stock_cells(protocol: str, severity: int | None) -> list[tuple[Cell, int]]:
+    """The cells that the stock test runs, and for how many each stands."""
+    passes = get_protocol(protocol).passes
+    if severity is None:
+        return [(cell, 1) for cell in passes]
+    own: dict[str, list[Cell]] = {}
+    for cell in passes:
+        own.setdefault(cell.corruption, []).append(cell)
+    return [
+        (max(cells, key=lambda cell: (cell.severity <= severity, cell.severity)), len(cells))
+        for cells in own.values()
+    ]
 
 
 def glass_seconds(released: bool, size: tuple[int, int], severity: int) -> float:
@@ -225,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, nargs="*", default=[1, 2, 4, 8])
     parser.add_argument("--repeats", type=int, default=10, help="timed calls of the bare model")
     parser.add_argument("--workers", type=int, nargs="*", default=[4], help="of the stock runs")
-    parser.add_argument("--stock-every", type=int, default=1, metavar="K", help="cells it runs")
+    parser.add_argument("--stock-severity", type=int, metavar="S", help="default: all of them")
     parser.add_argument("--released", action="store_true", help="glass blur as released, too")
     parser.add_argument("--fp16", action="store_true", help="all three under autocast")
     parser.add_argument("--out", type=Path, help="JSON file to write")

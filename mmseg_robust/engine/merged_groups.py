@@ -8,12 +8,12 @@ this may cost more than the forward and backward pass of a small model.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
-from torch.optim import Optimizer
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -28,35 +28,42 @@ class MergedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     with, and PyTorch refuses another one (``different number of parameter groups``).
     """
 
-    def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Builds the optimizer wrapper.
+    def add_params(
+        self,
+        params: list[dict[str, Any]],
+        module: nn.Module,
+        prefix: str = "",
+        is_dcn_module: int | float | None = None,
+    ) -> None:
+        """Adds all parameters of a module to a list of groups, those of equal settings to one.
 
         Args:
-            model (nn.Module): The model, or a wrapper with the model as ``module``.
-
-        Returns:
-            OptimWrapper: The default constructor's, with merged groups.
+            params (list[dict]): The groups, changed in place.
+            module (nn.Module): The module; its children call this method again.
+            prefix (str): Path of the module in the model; empty for the model itself.
+            is_dcn_module (int or float, optional): As MMEngine has it.
         """
-        wrapper = super().__call__(model)
-        merge_groups(wrapper.optimizer)
-        return wrapper
+        super().add_params(params, module, prefix, is_dcn_module)
+        if not prefix:
+            params[:] = merged(params)
 
 
-def merge_groups(optimizer: Optimizer) -> None:
-    """Joins those groups of an optimizer whose settings are equal, in the order of the first ones.
+def merged(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Joins groups whose settings are equal, in the order of the first ones.
 
     Args:
-        optimizer (torch.optim.Optimizer): Changed in place. Its state, which belongs to parameters,
-            stays.
+        groups (sequence of mapping): Each with ``params``, a list, and its settings.
+
+    Returns:
+        list[dict]: New groups with all parameters.
     """
-    merged: list[dict[str, Any]] = []
-    for group in optimizer.param_groups:
-        # A plain dict: MMEngine's are config dicts, on which torch.compile breaks off.
+    made: list[dict[str, Any]] = []
+    for group in groups:
         settings = {name: value for name, value in group.items() if name != "params"}
-        for other in merged:
+        for other in made:
             if settings == {name: value for name, value in other.items() if name != "params"}:
                 other["params"].extend(group["params"])
                 break
         else:
-            merged.append({"params": list(group["params"]), **settings})
-    optimizer.param_groups[:] = merged
+            made.append({"params": list(group["params"]), **settings})
+    return made

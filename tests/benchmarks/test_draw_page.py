@@ -83,8 +83,8 @@ def test_a_miss_is_called_a_miss(page: Any) -> None:
     assert made in section(text, "Commands")
 
 
-def test_the_best_fused_variant_is_judged_and_a_failure_is_said(page: Any) -> None:
-    speeds = {"stock": 1.0, "fused": 1.1, "stock merged": 1.6, "fused merged": 1.25}
+def test_the_best_variant_is_judged_and_a_failure_is_said(page: Any) -> None:
+    speeds = {"stock": 1.0, "fused": 1.1, "stock merged": 1.2, "fused merged": 1.25}
     variants: dict[str, dict] = {
         name: dict(times_faster_by_round=times, times_faster=times, median_ms=1.0)
         for name, times in speeds.items()
@@ -109,7 +109,10 @@ def test_two_gpus(page: Any, times: float, verdict: str) -> None:
 
 
 def test_the_minutes_of_the_whole_test(page: Any) -> None:
-    settings = dict(variant=0, images=500, protocol="cityscapes-c", mode="whole", stock_every=6)
+    settings = dict(
+        variant=0, images=500, protocol="cityscapes-c", mode="whole", stock_severity=3,
+        size=[2048, 1024], fp16=False,
+    )  # fmt: skip
     own = dict(loop=dict(seconds=450.0), forward=dict(seconds=400.0), loop_over_forward=1.125)
     stock = dict(times_faster_than_stock={"4": 6.5}, stock_seconds_by_workers={"4": 2925.0})
     stock["stock_as_released_seconds_by_workers"] = {"4": 4500.0}
@@ -117,7 +120,7 @@ def test_the_minutes_of_the_whole_test(page: Any) -> None:
     text = page(robustness_evaluation_500=report)
     assert line_of(text, "the loop itself")[1:4] == ["7.500 minutes", "< 7.5", "**missed**"]
     assert line_of(text, "with 4 workers")[1:4] == ["6.500 times", "≥ 6", "met"]
-    assert "one in 6 cells" in line_of(text, "with 4 workers")[4]
+    assert "stock ran severity 3" in line_of(text, "with 4 workers")[4]
     released = line_of(text, "glass blur as released")
     assert (released[1], released[4]) == ("10.0 times", "derived, not run")
     assert line_of(text, "with 16 workers")[3] == "not measured yet"

@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from small_models import same, segformer_cfg, train, weights
+from small_runs import fork
 from torch import nn
 
 from mmseg_robust.engine import MergedOptimWrapperConstructor  # noqa: F401  (registers)
@@ -58,7 +59,6 @@ def test_every_parameter_keeps_its_settings(segformer: nn.Module) -> None:
     assert len(stock.optimizer.param_groups) == len(list(segformer.parameters()))
     assert len(merged.optimizer.param_groups) == 3  # backbone, its norms, head
     assert settings(merged, segformer) == settings(stock, segformer)
-    assert all(type(group) is dict for group in merged.optimizer.param_groups)
 
 
 def test_groups_that_differ_in_a_further_setting_stay_apart(segformer: nn.Module) -> None:
@@ -114,6 +114,26 @@ def test_clipping_differs_by_rounding_alone(tmp_path: Path) -> None:
     assert stock.keys() == merged.keys()
     for name, weight in stock.items():
         torch.testing.assert_close(merged[name], weight, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def one_sharded_step() -> None:
+    """A step of MMEngine's ZeroRedundancyOptimizer, which keeps groups of its own."""
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
+    init_default_scope("mmseg")
+    model = MODELS.build(segformer_cfg())
+    optimizer = dict(ADAMW, type="ZeroRedundancyOptimizer", optimizer_type="AdamW")
+    wrapper = build_optim_wrapper(model, dict(wrapper_cfg(True), optimizer=optimizer))
+    assert len(wrapper.optimizer.param_groups) == 3
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    wrapper.update_params(sum(parameter.square().sum() for parameter in model.parameters()))
+    changed = [not torch.equal(a, b) for a, b in zip(before, model.parameters())]
+    assert sum(changed) > len(changed) / 2  # those that start at 0 stay there
+
+
+def test_a_sharded_optimizer() -> None:
+    fork(one_sharded_step)
 
 
 def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:

@@ -42,16 +42,28 @@ class Cell:
         return abs(self.difference) <= max(points, SPREADS * self.spread)
 
 
+def identity(record: dict[str, Any]) -> dict[str, Any]:
+    """What all records must share."""
+    run = {what: record["run"].get(what) for what in ("config", "checkpoint", "fp16", "attention")}
+    cells = [(cell["corruption"], cell["severity"]) for cell in record["cells"]]
+    shared = {what: record[what] for what in ("protocol", "classes", "num_images")}
+    return {**shared, **run, "cells": cells}
+
+
 def refuse_unlike(records: dict[str, dict[str, Any]]) -> None:
-    """Ends with a message where two records are not of one model, protocol and set of images."""
+    """Ends with a message where the records do not differ by generator and seed alone."""
     first, *others = records
+    expected, seeds = identity(records[first]), dict[int, str]()
     for name in others:
-        for what in ("protocol", "classes", "num_images"):
-            here, there = records[name][what], records[first][what]
-            if here != there:
-                sys.exit(f"error: {name} has another {what} than {first}: {here}, {there}")
-        if records[name]["run"]["backend"] == records[first]["run"]["backend"]:
+        for what, here in identity(records[name]).items():
+            if here != expected[what]:
+                sys.exit(f"error: {name} has another {what} than {first}: {here}, {expected[what]}")
+        run = records[name]["run"]
+        if run["backend"] == records[first]["run"]["backend"]:
             sys.exit(f"error: {name} was made by the same generator as {first}")
+        if run["seed"] in seeds:
+            sys.exit(f"error: {name} has the seed of {seeds[run['seed']]}, {run['seed']}")
+        seeds[run["seed"]] = name
 
 
 def cells(engine: dict[str, Any], references: list[dict[str, Any]]) -> list[Cell]:
@@ -94,7 +106,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if len(args.references) < 2:
         parser.error("one reference has no spread between seeds: give two or more")
-    records = {str(p): json.loads(p.read_text()) for p in (args.engine, *args.references)}
+    paths = [str(path) for path in (args.engine, *args.references)]
+    if len(set(paths)) < len(paths):
+        parser.error("a record is named twice")
+    records = {path: json.loads(Path(path).read_text()) for path in paths}
     refuse_unlike(records)
     engine, *references = records.values()
     print(table(engine, references))

@@ -5,8 +5,9 @@ to score. Each run goes through tools/train.py and tools/test.py, as a user woul
 record of a scored split is written to ``OUT/NAME.seedK.SPLIT.json`` when it is complete, so that
 the script may be killed at any time and started again; training resumes from its last checkpoint.
 
-All records of a run are of one training: where one is missing and the weights are gone, the run is
-trained anew and scored anew on all.
+The records that a call finds or makes of a run are of one training: where one is missing and the
+weights are gone, the run is trained anew and scored anew on all, and so is a run that others start
+from, if it is among those selected.
 
 A run with ``from`` starts from the trained weights of the run of that name with the same seed,
 which is trained first if it is not yet.
@@ -132,18 +133,29 @@ class Series:
     def record(self, run: Run, scoring: Scoring) -> Path:
         return self.args.out / f"{run.key}.{scoring.record}.json"
 
+    def training_of(self, run: Run) -> float | None:
+        """Seconds of the training whose weights are in the work folder; None without any."""
+        path = self.args.work_dir / run.key / "trained"
+        return float(path.read_text()) if path.exists() else None
+
     def pending(self, run: Run) -> list[Scoring]:
-        """What has no record yet, or one of another training than that in the work folder."""
-        trained = self.args.work_dir / run.key / "trained"
-        seconds = float(trained.read_text()) if trained.exists() else None
+        """What has no record of the weights in the work folder.
 
-        def scored(scoring: Scoring) -> bool:
-            path = self.record(run, scoring)
-            if not path.exists() or seconds is None:
-                return path.exists()
-            return json.loads(path.read_text())["series"].get("train_seconds") == seconds
+        Where these are gone, nothing if all records there are of one training, else everything.
+        """
+        made = {scoring: self.made_by(self.record(run, scoring)) for scoring in run.scorings}
+        weights = self.training_of(run)
+        if weights is None:
+            one = len(set(made.values())) <= 1 and None not in made.values()
+            return [] if one else list(run.scorings)
+        return [scoring for scoring, seconds in made.items() if seconds != weights]
 
-        return [scoring for scoring in run.scorings if not scored(scoring)]
+    @staticmethod
+    def made_by(record: Path) -> float | None:
+        """Seconds of the training that a record is of, which tell one training from another."""
+        if not record.exists():
+            return None
+        return json.loads(record.read_text())["series"]["train_seconds"]
 
     def options(self, run: Run) -> dict[str, object]:
         data = {
@@ -172,7 +184,7 @@ class Series:
                     options["load_from"] = self.train(run.parent, gpu)
                 start = time.time()
                 self.call(run, gpu, "train", [run.config, "--resume"], options)
-                done.write_text(f"{time.time() - start:.1f}\n")
+                done.write_text(f"{time.time() - start:.6f}\n")
             return (work_dir / "last_checkpoint").read_text().strip()
 
     def execute(self, run: Run, gpu: int) -> None:
@@ -240,16 +252,18 @@ class Series:
     def main(self) -> int:
         """Run everything that is not finished; the exit status is 1 if a run failed."""
         self.args.out.mkdir(parents=True, exist_ok=True)
-        runs = [
-            run
-            for run in read_series(
-                self.args.series,
-                self.args.only,
-                self.args.seeds,
-                self.args.transfer_data is not None,
-            )
-            if self.pending(run)
-        ]
+        selected = read_series(
+            self.args.series,
+            self.args.only,
+            self.args.seeds,
+            self.args.transfer_data is not None,
+        )
+        runs = [run for run in selected if self.pending(run)]
+        # A parent whose weights are gone is trained anew for its children, and then scored anew.
+        lost = {
+            run.parent.key for run in runs if run.parent and self.training_of(run.parent) is None
+        }
+        runs = [run for run in selected if run in runs or run.key in lost]
         waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
         for run in runs:
             waiting.put(run)

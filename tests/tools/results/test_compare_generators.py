@@ -58,3 +58,14 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "b.json").write_text(json.dumps(record))
     with pytest.raises(SystemExit, match="has another num_images"):
         run(ENGINE, tmp_path / "b.json", REFERENCES[1])
+    record = json.loads(REFERENCES[0].read_text())
+    (tmp_path / "c.json").write_text(json.dumps(record))
+    with pytest.raises(SystemExit, match="has the seed of"):
+        run(ENGINE, REFERENCES[0], tmp_path / "c.json")
+    record["run"]["checkpoint"] = "other.pth"
+    (tmp_path / "c.json").write_text(json.dumps(record))
+    with pytest.raises(SystemExit, match="has another checkpoint"):
+        run(ENGINE, REFERENCES[1], tmp_path / "c.json")
+    with pytest.raises(SystemExit):
+        run(ENGINE, REFERENCES[1], REFERENCES[1])
+    assert "named twice" in capsys.readouterr().err

@@ -114,6 +114,36 @@ def test_all_records_are_of_one_training(args):
     )
 
 
+def test_records_of_two_trainings_are_made_anew(args):
+    """Also where the weights of both are gone."""
+    args.only = ["cwfa"]
+    assert FakeSeries(args).main() == 0
+    shutil.rmtree(args.work_dir)
+    untouched = FakeSeries(args)
+    assert untouched.main() == 0 and untouched.calls == []
+    one = args.out / "cwfa.seed0.test.json"
+    one.write_text(json.dumps(dict(json.loads(one.read_text()), series=dict(train_seconds=7.0))))
+    again = FakeSeries(args)
+    assert again.main() == 0
+    assert [tool for _, tool in again.calls] == ["train", "test", "test"]
+
+
+def test_a_lost_parent_is_trained_and_scored_anew(args):
+    content = json.loads(args.series.read_text())
+    child = dict(name="tuned", config="c.py", seeds=[0], splits=["test"])
+    content["runs"].append(dict(child, **{"from": "plain"}))
+    args.series.write_text(json.dumps(content))
+    args.seeds, args.only, args.parallel = [0], ["plain", "tuned"], 1
+    assert FakeSeries(args).main() == 0
+    shutil.rmtree(args.work_dir)
+    (args.out / "tuned.seed0.test.json").unlink()
+    again = FakeSeries(args)
+    assert again.main() == 0
+    assert sorted(again.calls) == sorted(
+        (key, tool) for key in ("plain.seed0", "tuned.seed0") for tool in ("train", "test")
+    )
+
+
 def test_what_has_begun_is_scored_after_the_time_is_up(args, monkeypatch):
     args.only, args.stop_after, args.parallel = ["plain"], 100, 1
     series = FakeSeries(args)
