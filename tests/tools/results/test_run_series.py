@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from load_tool import ROOT, load_tool
+from mmengine.config import Config
 
 run_series = load_tool("results/run_series.py")
 
@@ -237,7 +238,12 @@ def test_unknown_name(args):
 def test_the_shipped_series_is_valid():
     path = ROOT / "docs" / "results" / "camvid" / "series.json"
     for run in run_series.read_series(path, [], [], True):
-        assert (ROOT / run.config).is_file()
+        cfg = Config.fromfile(ROOT / run.config)
+        for key in run.options:
+            part = cfg
+            for name in key.split(".")[:-1]:
+                part = part[int(name) if isinstance(part, list) else name]
+            assert isinstance(part, (dict, list)), f"{run.name} has no {key}"
 
 
 def test_starts_nothing_after_the_time_is_up(args, monkeypatch, capsys):
