@@ -20,7 +20,6 @@ import argparse
 import gc
 import itertools
 import json
-import platform
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -34,11 +33,10 @@ import torch
 from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from robustness_evaluation import size_of
+from reports import conditions, size_of
 from step_time import CONFIG, build
 from timed_steps import Stepper, random_batch, summary
 
-from mmseg_robust.evaluation.provenance import package_versions
 from mmseg_robust.models.fused_attention import fuse_attention
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -221,16 +219,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def conditions(args: argparse.Namespace) -> dict[str, Any]:
+def precision_and_conditions(args: argparse.Namespace) -> dict[str, Any]:
     """What the figures depend on beside the case."""
     return dict(
-        settings={name: value for name, value in vars(args).items() if name != "out"},
-        machine=torch.cuda.get_device_name() if DEVICE.type == "cuda" else platform.machine(),
+        **conditions(args, DEVICE.type == "cuda"),
         tf32=dict(
             convolutions=torch.backends.cudnn.allow_tf32,
             products=torch.backends.cuda.matmul.allow_tf32,
         ),
-        versions=package_versions(),
     )
 
 
@@ -255,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             clear(args.compile is not None)
             print(json.dumps(done[-1], indent=1), flush=True)
             if args.out:
-                report = dict(benchmark="attention", cases=done, **conditions(args))
+                report = dict(benchmark="attention", cases=done, **precision_and_conditions(args))
                 args.out.parent.mkdir(parents=True, exist_ok=True)
                 args.out.write_text(json.dumps(report, indent=1) + "\n")
 

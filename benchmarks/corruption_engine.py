@@ -26,17 +26,12 @@ import numpy as np
 
 import mmseg_robust  # isort: skip  # noqa: F401  (mends what the imports below need)
 import torch
+from reports import size_of
 from torch import Tensor
 
 from mmseg_robust.corruptions import ALL_NAMES, NAMES, corrupt, corrupt_reference
 from mmseg_robust.datasets.synthetic_streets import draw_scene
 from mmseg_robust.evaluation.provenance import package_versions
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Width and height from ``WIDTHxHEIGHT``."""
-    width, height = text.lower().split("x")
-    return int(width), int(height)
 
 
 def spread(times: Sequence[float]) -> dict[str, float]:

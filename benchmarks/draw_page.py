@@ -10,7 +10,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import ast
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
@@ -115,17 +114,7 @@ def settings_of(result: Result) -> dict[str, Any]:
     settings = dict(content["settings"])
     if result.script == "reference_corruptions":
         return dict(size=[settings["width"], settings["height"]], repeats=settings["repeats"])
-    if result.script in ("scaling", "series_cost"):
-        settings = {name: literal(value) for name, value in settings.items()}
     return settings
-
-
-def literal(text: Any) -> Any:
-    """What a setting was before it became text."""
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
-        return text
 
 
 def command(result: Result) -> str:

@@ -14,8 +14,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -26,12 +24,12 @@ from unittest import mock
 
 import mmseg_robust  # isort: skip  # noqa: F401  (mends what the imports below need)
 import torch
+from reports import conditions, size_of, write
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from mmseg_robust.evaluation import pixel_counts
 from mmseg_robust.evaluation.pixel_counts import PassMaps, count_pass, counts_of, row_size
-from mmseg_robust.evaluation.provenance import package_versions
 
 IGNORED = 255
 KINDS = ("smooth", "speckled")
@@ -98,12 +96,6 @@ class Form:
             "host_ms": statistics.median(self.host_times),
             "calls": len(self.times),
         }
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Width and height from ``WIDTHxHEIGHT``."""
-    width, height = text.lower().split("x")
-    return int(width), int(height)
 
 
 def launch_of(text: str) -> tuple[int, int, int]:
@@ -219,14 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = dict(
         benchmark="pass_counting",
         results=results,
-        settings={name: value for name, value in vars(args).items() if name != "out"},
-        machine=torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
-        versions=package_versions(),
+        **conditions(args, device.type == "cuda"),
     )
-    print(json.dumps(report, indent=1))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    write(report, args.out)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import time
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from reports import size_of, write
 
 import mmseg_robust  # noqa: F401  (mends what the imports below need)
 from mmseg_robust.corruptions import COMMON, NAMES, Cell, corrupt_reference, get_protocol
@@ -29,12 +29,6 @@ from mmseg_robust.evaluation.provenance import package_versions
 
 SEVERITIES = tuple(range(1, MAX_SEVERITY + 1))
 Times = dict[Cell, dict[str, float]]
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Width and height from ``WIDTHxHEIGHT``."""
-    width, height = text.lower().split("x")
-    return int(width), int(height)
 
 
 def time_cell(image: np.ndarray, cell: Cell, repeats: int) -> dict[str, float]:
@@ -101,10 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         machine=dict(processor=processor(), system=platform.system(), kind=platform.machine()),
         versions=package_versions(),
     )
-    text = json.dumps(result, indent=1)
-    print(text)
-    if args.out:
-        args.out.write_text(text + "\n")
+    write(result, args.out)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from __future__ import annotations
 import argparse
 import copy
 import gc
-import json
 import multiprocessing
 import statistics
 import tempfile
@@ -47,6 +46,7 @@ from mmengine.hub import get_config
 from mmengine.runner import Runner
 from mmseg.structures import SegDataSample
 from PIL import Image
+from reports import settings_of, size_of, write
 
 from mmseg_robust.compat import load_imagecorruptions
 from mmseg_robust.corruptions import Cell, get_protocol
@@ -60,12 +60,6 @@ TEST_MODES = dict(
     whole=dict(mode="whole"), slide=dict(mode="slide", crop_size=(1024, 1024), stride=(768, 768))
 )
 """SegFormer's slide on Cityscapes is that of its stock configs."""
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Width and height from ``WIDTHxHEIGHT``."""
-    width, height = text.lower().split("x")
-    return int(width), int(height)
 
 
 def write_scene(root: Path, size: tuple[int, int], index: int) -> None:
@@ -253,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     excess = released_excess(args) if args.released else None
     report = {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "settings": {key: value for key, value in vars(args).items() if key != "out"},
+        "settings": settings_of(args),
         "passes": passes,
         "loop": loop,
         "forward": forward,
@@ -267,10 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "times_faster_than_stock": {k: v / loop["seconds"] for k, v in stock.items()},
         "versions": package_versions(),
     }
-    print(json.dumps(report, indent=1))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    write(report, args.out)
 
 
 if __name__ == "__main__":

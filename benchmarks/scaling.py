@@ -27,13 +27,12 @@ import mmseg_robust  # isort: skip  # noqa: F401  (mends what MMSegmentation's i
 import robustness_evaluation
 import torch
 from mmengine.dist import is_main_process
-from mmengine.hub import get_config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
+from reports import conditions, write
+from step_time import METHODS, training_config
 from timed_steps import Stepper, random_batch, ready, summary
-
-from mmseg_robust.evaluation.provenance import package_versions
 
 RANKS = int(os.environ.get("WORLD_SIZE", "1"))
 LAUNCHER = "pytorch" if "RANK" in os.environ else "none"
@@ -42,15 +41,13 @@ WEIGHTS = "weights.pth"
 
 def train(args: argparse.Namespace, method: str, folder: Path) -> dict[str, float]:
     """Times training steps; images a second over all ranks."""
-    cfg = get_config(robustness_evaluation.CONFIG.format(args.variant))
-    cfg.model.backbone.init_cfg = None
-    cfg.model.data_preprocessor.size = (args.size, args.size)
-    cfg.optim_wrapper.constructor = "MergedOptimWrapperConstructor"
-    if args.dtype != "float32":
-        cfg.optim_wrapper.update(type="AmpOptimWrapper", dtype=args.dtype)
-    cfg.custom_hooks = METHODS[method]
+    work_dir = folder / "train"
+    work_dir.mkdir(exist_ok=True)
+    settings = argparse.Namespace(**vars(args), merged=True)
+    cfg = training_config(settings, method, str(work_dir))
+    cfg.model.decode_head.norm_cfg = dict(type="SyncBN", requires_grad=True)  # as in stock
     cfg.launcher = LAUNCHER
-    runner = ready(cfg, args.size, str(folder / "train"), method)
+    runner = ready(cfg, args.size, str(work_dir), method)
     device = next(runner.model.parameters()).device
     stepper = Stepper(runner, random_batch(args.batch, args.size, device), device.type == "cuda")
     stepper.run(args.warm_up, keep=False)
@@ -58,18 +55,6 @@ def train(args: argparse.Namespace, method: str, folder: Path) -> dict[str, floa
     row = summary(stepper)
     images = args.batch * RANKS
     return dict(row, images_a_second=1000 * images / row["median_ms"])
-
-
-METHODS: dict[str, list[dict]] = {
-    "plain": [],
-    "cwfa+damp+rigl": [
-        dict(type="CWFAHook", epsilon=9.0, prob=0.3, begin=0),
-        dict(type="DAMPHook", sigma=0.1),
-        dict(type="DynamicSparseTrainingHook", method="rigl", sparsity=0.5),
-    ],
-    "asam": [dict(type="SharpnessAwareHook", rho=0.5, adaptive=True)],
-}
-"""Hooks of each method."""
 
 
 def evaluate(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -151,7 +136,8 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
+    default = ["plain", "cwfa+damp+rigl", "asam"]
+    parser.add_argument("--methods", nargs="*", default=default, choices=METHODS)
     parser.add_argument("--variant", type=int, default=0, choices=range(6), help="SegFormer B0-B5")
     parser.add_argument("--batch", type=int, default=8, help="images a step and GPU")
     parser.add_argument("--size", type=int, default=1024)
@@ -181,14 +167,9 @@ def main() -> None:
         benchmark="scaling",
         results={str(gpus): own for gpus, own in by_gpus.items()},
         times_the_first=times_one_gpu,
-        settings={k: str(v) for k, v in vars(args).items() if k not in ("out", "folder")},
-        machine=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        versions=package_versions(),
+        **conditions(args, torch.cuda.is_available()),
     )
-    print(json.dumps(report, indent=1))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    write(report, args.out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +20,8 @@ from pathlib import Path
 import mmseg_robust  # isort: skip  # noqa: F401  (mends what MMSegmentation's import needs)
 import torch
 from mmengine.config import Config
-from timed_steps import Stepper, compared, random_batch, ready
-
-from mmseg_robust.evaluation.provenance import package_versions
+from reports import conditions, write
+from timed_steps import Stepper, compared, random_batch, ready, take_turns
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -69,25 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = {e["name"]: e for e in entries if not args.only or e["name"] in args.only}
     with tempfile.TemporaryDirectory() as folder:
         steppers = {name: stepper(entry, args, folder) for name, entry in chosen.items()}
-        for own in steppers.values():
-            own.run(args.warm_up, keep=False)
-            own.peak = 0
-        for _ in range(-(-args.steps // args.block)):
-            for own in steppers.values():
-                own.run(args.block, keep=True)
-        for own in steppers.values():
-            own.run_profiled(args.block)
+        take_turns(steppers, args)
     report = dict(
         benchmark="series_cost",
         results=compared(steppers, args.first or next(iter(chosen))),
-        settings={name: str(value) for name, value in vars(args).items() if name != "out"},
-        machine=torch.cuda.get_device_name() if DEVICE.type == "cuda" else platform.machine(),
-        versions=package_versions(),
+        **conditions(args, DEVICE.type == "cuda"),
     )
-    print(json.dumps(report, indent=1))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    write(report, args.out)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
 import tempfile
 from pathlib import Path
@@ -24,10 +22,10 @@ import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.runner import Runner
-from timed_steps import Stepper, compared, random_batch, ready
+from reports import conditions, write
+from timed_steps import Stepper, compared, random_batch, ready, take_turns
 
 from mmseg_robust.augmentations import FrequencyMaps
-from mmseg_robust.evaluation.provenance import package_versions
 
 CONFIG = "mmseg::segformer/segformer_mit-b{}_8xb1-160k_cityscapes-1024x1024.py"
 METHODS: dict[str, list[dict]] = {
@@ -89,9 +87,8 @@ def write_maps(path: Path, count: int) -> str:
     return str(path)
 
 
-def build(args: argparse.Namespace, method: str, work_dir: str) -> Runner:
-    """A runner of the stock SegFormer with random weights, ready for its first step."""
-    torch.manual_seed(0)
+def training_config(args: argparse.Namespace, method: str, work_dir: str) -> Config:
+    """The stock SegFormer's config with random weights and a method."""
     cfg: Config = get_config(CONFIG.format(args.variant))
     cfg.model.backbone.init_cfg = None
     cfg.model.decode_head.norm_cfg = dict(type="BN")
@@ -107,7 +104,13 @@ def build(args: argparse.Namespace, method: str, work_dir: str) -> Runner:
     if args.merged:
         cfg.optim_wrapper.constructor = "MergedOptimWrapperConstructor"
     cfg.custom_hooks = METHODS[method]
-    return ready(cfg, args.size, work_dir, method)
+    return cfg
+
+
+def build(args: argparse.Namespace, method: str, work_dir: str) -> Runner:
+    """A runner of the stock SegFormer with random weights, ready for its first step."""
+    torch.manual_seed(0)
+    return ready(training_config(args, method, work_dir), args.size, work_dir, method)
 
 
 def main() -> None:
@@ -139,15 +142,7 @@ def main() -> None:
             name: Stepper(build(args, name, folder), batch, cuda)
             for name in ["plain", *args.methods]
         }
-        for stepper in steppers.values():
-            stepper.run(args.warm_up, keep=False)
-            stepper.peak = 0  # choosing algorithms takes memory of its own
-        while len(steppers["plain"].times) < args.steps:
-            for stepper in steppers.values():
-                stepper.run(args.block, keep=True)
-                stepper.run_drawing(args.block)
-        for stepper in steppers.values():
-            stepper.run_profiled(args.block)
+        take_turns(steppers, args)
     results = compared(steppers, "plain")
     for name, row in results.items():
         if steppers[name].drawing:
@@ -156,14 +151,9 @@ def main() -> None:
     report = dict(
         benchmark="step_time",
         results=results,
-        settings={name: value for name, value in vars(args).items() if name != "out"},
-        machine=torch.cuda.get_device_name() if cuda else platform.machine(),
-        versions=package_versions(),
+        **conditions(args, cuda),
     )
-    print(json.dumps(report, indent=1))
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    write(report, args.out)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ A step is the training loop's own: hooks, data preprocessing, forward, loss, bac
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from typing import Any
@@ -149,6 +150,22 @@ class Stepper:
 
     def _between(self, a: Any, b: Any) -> float:
         return a.elapsed_time(b) if self.cuda else (b - a) * 1000
+
+
+def take_turns(steppers: dict[str, Stepper], args: argparse.Namespace) -> None:
+    """Warms all up, then times blocks of each in turn, so that a drift meets all of them.
+
+    ``args`` holds ``steps`` to time of each, at least, ``block``, how many in a row, ``warm_up``.
+    """
+    for stepper in steppers.values():
+        stepper.run(args.warm_up, keep=False)
+        stepper.peak = 0  # choosing algorithms takes memory of its own
+    for _ in range(-(-args.steps // args.block)):
+        for stepper in steppers.values():
+            stepper.run(args.block, keep=True)
+            stepper.run_drawing(args.block)
+    for stepper in steppers.values():
+        stepper.run_profiled(args.block)
 
 
 def summary(stepper: Stepper) -> dict[str, float]:

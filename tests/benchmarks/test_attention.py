@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from load_tool import ROOT, load_tool
+from load_tool import load_tool
 
 SMALL = [
     "--models", "0", "--dtypes", "float32", "--forward-size", "64x32", "--forward-batches", "1",
@@ -20,7 +20,6 @@ SMALL = [
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The script, whose global settings end with the test."""
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when it is run as a script
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
     with torch._dynamo.config.patch(skip_nnmodule_hook_guards=True):
         yield load_tool("../benchmarks/attention.py")

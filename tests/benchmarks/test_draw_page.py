@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,10 +16,8 @@ VERSIONS = dict(torch="2.0")
 
 
 @pytest.fixture(scope="module")
-def tool() -> Iterator[ModuleType]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))  # as when it is run as a script
-        yield load_tool("../benchmarks/draw_page.py")
+def tool() -> ModuleType:
+    return load_tool("../benchmarks/draw_page.py")
 
 
 @pytest.fixture
@@ -101,7 +98,7 @@ def test_the_best_variant_is_judged_and_a_failure_is_said(page: Any) -> None:
 @pytest.mark.parametrize("times, verdict", [(1.79, "**missed**"), (1.8, "met")])
 def test_two_gpus(page: Any, times: float, verdict: str) -> None:
     row = {"plain": times, "evaluation": 1.9, "equal_records": False}
-    report = dict(settings=dict(gpus="[1, 2]", out="None"), machine="M", versions=VERSIONS)
+    report = dict(settings=dict(gpus=[1, 2]), machine="M", versions=VERSIONS)
     text = page(scaling_h200=dict(report, times_the_first={"1": {"plain": 1.0}, "2": row}))
     assert line_of(text, "2 GPUs: training, plain")[3] == verdict
     assert line_of(text, "2 GPUs: evaluation")[3:5] == ["met", "records DIFFER"]

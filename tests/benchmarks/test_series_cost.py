@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from load_tool import ROOT, load_tool
+from load_tool import load_tool
 
 
 def test_runs_beside_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # as when it is run as a script
     plain = "configs/camvid/segformer_mit-b0_1xb8-4k_camvid-320x320.py"
     cwfa = "configs/camvid/segformer_mit-b0-cwfa_1xb8-4k_camvid-320x320.py"
     window = {"custom_hooks.0.begin": 1333, "custom_hooks.0.end": 2000}

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from torch import nn
 
 from mmseg_robust.models.fused_attention import check_paths, fuse_attention
+from mmseg_robust.models.innermost import innermost
 
 
 @HOOKS.register_module()
@@ -70,7 +70,7 @@ class FusedAttentionHook(Hook):
 
     def _attach(self, runner: Runner, during: str) -> None:
         self._detach()  # left by a run that ended in an exception
-        count, self._undo = fuse_attention(_innermost(runner.model), self.modules)
+        count, self._undo = fuse_attention(innermost(runner.model), self.modules)
         self._during = during
         if count:
             runner.logger.info("FusedAttentionHook: %d attention modules in %s", count, during)
@@ -85,10 +85,3 @@ class FusedAttentionHook(Hook):
         if self._undo is not None:
             self._undo()
         self._undo = self._during = None
-
-
-def _innermost(model: nn.Module) -> nn.Module:
-    """The segmentor or classifier inside distributed training and test-time augmentation."""
-    while isinstance(inner := getattr(model, "module", None), nn.Module):
-        model = inner
-    return model

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from mmseg_robust.models.innermost import innermost
+
 Batch = dict[str, Any]
 Turn = Callable[[Batch], Batch]
 
@@ -29,10 +31,7 @@ def channels_turned(model: nn.Module) -> Iterator[Turn]:
     """
     from mmseg.models import SegDataPreProcessor
 
-    inner: Any = model
-    while isinstance(getattr(inner, "module", None), nn.Module):
-        inner = inner.module
-    preprocessor: Any = getattr(inner, "data_preprocessor", None)
+    preprocessor: Any = getattr(innermost(model), "data_preprocessor", None)
     # A subclass may do anything with the order.
     if type(preprocessor) is not SegDataPreProcessor or not preprocessor.channel_conversion:
         yield lambda batch: batch

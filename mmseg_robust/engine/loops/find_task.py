@@ -16,6 +16,7 @@ from mmseg_robust.engine.loops.segmentation_task import SegmentationTask
 from mmseg_robust.engine.loops.task import Task
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.comparison import dataset_classes
+from mmseg_robust.models.innermost import innermost
 
 
 def find_task(evaluator: Evaluator, model: nn.Module, metainfo: Mapping[str, Any]) -> Task:
@@ -82,9 +83,7 @@ def classifies(evaluator: Evaluator) -> bool:
 def _refuse_several_labels(model: nn.Module) -> None:
     from mmpretrain.models.heads import MultiLabelClsHead, MultiTaskHead
 
-    while isinstance(getattr(model, "module", None), nn.Module):  # distributed, or augmented
-        model = model.module  # type: ignore[assignment]
-    head = getattr(model, "head", None)
+    head = getattr(innermost(model), "head", None)
     if isinstance(head, (MultiLabelClsHead, MultiTaskHead)):
         raise InputError(
             f"RobustnessTestLoop measures the top-1 error of classifiers with one label an image, "
