@@ -179,11 +179,13 @@ class Series:
             work_dir = self.args.work_dir / run.key
             done = work_dir / "trained"
             if not done.exists():
-                options = self.options(run)
-                if run.parent is not None:
+                options, arguments = self.options(run), [run.config, "--resume"]
+                if run.parent is not None and not (work_dir / "last_checkpoint").exists():
+                    # With --resume the run would go on with the other's iteration and optimizer.
                     options["load_from"] = self.train(run.parent, gpu)
+                    arguments.remove("--resume")
                 start = time.time()
-                self.call(run, gpu, "train", [run.config, "--resume"], options)
+                self.call(run, gpu, "train", arguments, options)
                 done.write_text(f"{time.time() - start:.6f}\n")
             return (work_dir / "last_checkpoint").read_text().strip()
 

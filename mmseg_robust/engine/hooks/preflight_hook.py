@@ -14,7 +14,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS, DefaultScope
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
 from mmseg_robust.engine.hooks import checkpoint_checks, dataset_checks
 from mmseg_robust.engine.hooks.augmentation_checks import check_augmentations
@@ -99,7 +99,7 @@ class PreflightHook(Hook):
         if not self._training:
             checkpoint_checks.check_whole(result, path, "test")
         elif runner._resume:
-            _check_resumable(checkpoint, path)
+            _check_resumable(checkpoint, path, runner.train_loop)
             checkpoint_checks.check_whole(result, path, "resume")
         else:
             warning = checkpoint_checks.check_start(result, path)
@@ -126,13 +126,26 @@ class PreflightHook(Hook):
                 dataset_checks.check_label_values(labels, *_allowed_labels(head), path)
 
 
-def _check_resumable(checkpoint: dict, path: str) -> None:
-    """Raise an InputError if a checkpoint to resume from holds no state of a run."""
+def _check_resumable(checkpoint: dict, path: str, loop: BaseLoop) -> None:
+    """Raise an InputError if a checkpoint holds no state of a run or is past the end of this one.
+
+    The second happens where the start of a fine-tuning run is resumed from: the run would end at
+    once, with those weights for its own.
+    """
     missing = [key for key in ("meta", "message_hub") if key not in checkpoint]
     if missing:
         raise InputError(
             f"The checkpoint '{path}' cannot be resumed: it lacks {', '.join(missing)}, as weights "
             "alone do. Start a training from it: load_from without --resume."
+        )
+    unit = "epoch" if isinstance(loop, EpochBasedTrainLoop) else "iter"
+    end = loop.max_epochs if unit == "epoch" else loop.max_iters
+    reached = checkpoint["meta"].get(unit)
+    if reached is not None and reached > end:
+        raise InputError(
+            f"The checkpoint '{path}' cannot be resumed: it is of {unit} {reached}, and this run "
+            f"ends at {unit} {end}. To start from its weights, give it as load_from without "
+            "--resume; to train further, give the run a later end."
         )
 
 

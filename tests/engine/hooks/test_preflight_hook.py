@@ -330,3 +330,21 @@ def test_resuming_weights_alone(clean: Path, checkpoint: Path, tmp_path: Path) -
     torch.save({"state_dict": torch.load(checkpoint)["state_dict"]}, weights)
     cfg = run_cfg(clean, load_from=weights, **NO_VALIDATION)
     refuse(cfg, tmp_path, f"'{weights}' cannot be resumed", resume=True)
+
+
+@pytest.mark.parametrize("unit", ["iter", "epoch"])
+def test_resuming_past_the_end(clean: Path, checkpoint: Path, tmp_path: Path, unit: str) -> None:
+    """``--resume`` with ``load_from`` on the command line of a shorter run would train nothing."""
+    content = torch.load(checkpoint, weights_only=False)
+    content["meta"][unit] = 5
+    torch.save(content, longer := str(tmp_path / "longer.pth"))
+
+    def cfg(end: int) -> dict[str, Any]:
+        own = run_cfg(clean, iters=end, load_from=longer, **NO_VALIDATION)
+        if unit == "epoch":
+            own["train_cfg"] = dict(by_epoch=True, max_epochs=end)
+            own["train_dataloader"]["sampler"] = dict(type="DefaultSampler", shuffle=False)
+        return own
+
+    refuse(cfg(4), tmp_path, f"it is of {unit} 5", f"ends at {unit} 4", resume=True)
+    assert train(cfg(5), tmp_path, resume=True) == 0  # a finished run, started once more

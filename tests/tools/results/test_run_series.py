@@ -46,7 +46,7 @@ class FakeSeries(run_series.Series):
         super().__init__(args)
         self.calls = []
         self.protocols = []
-        self.trained = []
+        self.trained, self.resumed = [], []
         self.tested = []
         self.fail = fail
 
@@ -59,6 +59,7 @@ class FakeSeries(run_series.Series):
         if tool == "train":
             assert options["randomness.seed"] == run.seed
             self.trained.append(options)
+            self.resumed.append("--resume" in arguments)
             assert options["b"] == "2"
             assert options.get("a") == (1 if run.name == "cwfa" else None)
             (folder / "last_checkpoint").write_text("checkpoint.pth\n")
@@ -203,6 +204,8 @@ def test_a_run_may_start_from_another_one(args):
     assert series.main() == 0
     parents = [options["load_from"] for options in series.trained if "load_from" in options]
     assert parents == ["checkpoint.pth", "checkpoint.pth"]
+    # --resume with load_from would go on at the end of the other run: nothing would be trained.
+    assert series.resumed == ["load_from" not in options for options in series.trained]
     for seed in (0, 1):
         own = [tool for key, tool in series.calls if key == f"tuned.seed{seed}"]
         assert own == ["train", "test"]
@@ -220,6 +223,20 @@ def test_a_run_may_start_from_another_one(args):
     args.series.write_text(json.dumps(dict(content, runs=[tuned, *content["runs"]])))
     with pytest.raises(SystemExit, match="starts from plane, which is no run of it; it has: tuned"):
         FakeSeries(args).main()
+
+
+def test_a_run_from_another_one_resumes_its_own(args):
+    content = json.loads(args.series.read_text())
+    tuned = dict(name="tuned", config="t.py", seeds=[0], splits=["test"])
+    content["runs"].append(dict(tuned, **{"from": "plain"}))
+    args.series.write_text(json.dumps(content))
+    args.only = ["tuned"]
+    (args.work_dir / "tuned.seed0").mkdir(parents=True)
+    (args.work_dir / "tuned.seed0" / "last_checkpoint").write_text("half.pth\n")
+    series = FakeSeries(args)
+    assert series.main() == 0
+    assert series.resumed == [True]
+    assert "load_from" not in series.trained[0]
 
 
 def test_selects_by_name_and_seed(args):
