@@ -33,8 +33,12 @@ measure the same, all are shown: the speed of a host drifts, and how far the fil
 of the result. Ratios of steps and of attention are medians over the rounds, in which the two that
 are compared take turns; those of medians and of minima stand beside them.
 
-The plain step's peak memory in the `step_time` files still holds its warm-up, which the script
-leaves out by now: the ratios of memory in them are about 1 % too low.
+The plain step's peak memory in the `step_time` files of B0, B0 with short blocks, its methods and
+B5 at batch 2 still holds its warm-up, which the script leaves out by now: the ratios of memory in
+them are about 1 % too low.
+
+Whole evaluations of B5, of 500 images and in slide mode, steps at batch 8 and 200 steps of CWFA
+were measured with a card and 16 cores to themselves, while other cards of the machine trained.
 
 ![The benchmarks with their bars](images/benchmarks.png)
 

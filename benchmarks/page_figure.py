@@ -29,6 +29,8 @@ PANELS = {
     "training": ("SegFormer's training step, times faster", {"attention.step": ""}),
 }
 """Title of each panel; the figures whose bars are drawn in it, with their names there."""
+LINES = (("loop", "stock"), ("step",), ("forward", "training"))
+"""Which panels stand side by side."""
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
@@ -38,14 +40,17 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         rows (list[Row]): Of all scripts.
         path (Path): PNG to write.
     """
+    own = {panel: [row for row in rows if row.panel == panel] for panel in PANELS}
+    most = [max(len(own[panel]) for panel in line) for line in LINES]
+    heights = [4.2, *(0.9 + 0.24 * count for count in most)]  # inches
     with rc_context({"font.size": 10, "axes.titlesize": 11}):
-        figure = Figure(figsize=(12, 13), layout="constrained")
-        grid = figure.add_gridspec(4, 2, height_ratios=(3, 0.9, 3.2, 2.4), hspace=0.04)
+        figure = Figure(figsize=(12, sum(heights)), layout="constrained")
+        grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, hspace=0.04)
         draw_engine(figure.add_subplot(grid[0, :]), rows)
-        places = (grid[1, 0], grid[1, 1], grid[2, :], grid[3, 0], grid[3, 1])
-        for place, (panel, (title, bars)) in zip(places, PANELS.items()):
-            own = [row for row in rows if row.panel == panel]
-            draw_panel(figure.add_subplot(place), title, bars, own)
+        for below, line in enumerate(LINES, start=1):
+            for column, panel in enumerate(line):
+                place = grid[below, column] if len(line) > 1 else grid[below, :]
+                draw_panel(figure.add_subplot(place), *PANELS[panel], own[panel])
         names = {MET: "meets its bar", MISSED: "misses its bar", "": "has no bar"}
         handles = [Patch(color=COLOURS[verdict], label=name) for verdict, name in names.items()]
         figure.legend(handles=handles, ncols=3, frameon=False, loc="outside upper center")

@@ -16,6 +16,8 @@ from page_bars import WANTED, Row
 
 WHOLE_TEST = dict(variant=0, images=500, protocol="cityscapes-c", mode="whole", size=[2048, 1024])
 """Settings of the evaluation whose minutes have a bar."""
+STEP_BATCH = 2
+"""Images of the training steps that have a bar."""
 
 
 class BrokenResult(ValueError):
@@ -111,7 +113,9 @@ def evaluation_rows(result: Result) -> Iterator[Row]:
     # The bar is that of the whole protocol; a short one shows the report's fixed cost instead.
     whole = settings["protocol"] == "cityscapes-c" and settings["size"] == WHOLE_TEST["size"]
     key = "loop.forward" if whole else ""
-    yield Row(key, what, "times", ratio, note, "loop", name.replace(", ", "\n", 1))
+    short = f"B{settings['variant']} {settings['mode']}{', fp16' if settings['fp16'] else ''}"
+    label = f"{short}, {settings['images']} x {content['passes']} passes"
+    yield Row(key, what, "times", ratio, note, "loop", label)
     key = "loop.minutes" if WHOLE_TEST.items() <= settings.items() else ""
     yield Row(key, f"the loop itself; {name}", "minutes", own / 60)
     for workers, times in content["times_faster_than_stock"].items():
@@ -159,14 +163,15 @@ def ratio_row(name: str, own: dict[str, Any], first: str) -> Row:
 def step_rows(result: Result) -> Iterator[Row]:
     """The training steps of the methods over the plain step."""
     settings = result.content["settings"]
-    model = f"B{settings['variant']}"
+    model = f"B{settings['variant']}, batch {settings['batch']}"
     merged = ", merged groups" if settings.get("merged") else ""
     for name, own in result.content["results"].items():
         if name == "plain":
             continue
         row = ratio_row(name, own, f"the plain one; {model}{merged}")
         panel = "step" if settings["variant"] == 0 else ""
-        yield replace(row, panel=panel, label=f"{name} ({result.tag})")
+        key = row.key if settings["batch"] == STEP_BATCH else ""  # the bars are for that one
+        yield replace(row, key=key, panel=panel, label=f"{name} ({result.tag})")
 
 
 def attention_rows(result: Result) -> Iterator[Row]:

@@ -51,7 +51,7 @@ def section(text: str, title: str) -> str:
 def step_time(ratio: float, **settings: Any) -> dict:
     """A step-time report of CWFA at a ratio."""
     own = dict(ratio_by_round=ratio, ratio_of_medians=ratio, ratio_of_minima=1.0, median_ms=9.0)
-    settings = dict(variant=0, methods=["cwfa"], merged=False, **settings)
+    settings = {**dict(variant=0, batch=2, methods=["cwfa"], merged=False), **settings}
     return dict(results=dict(plain={}, cwfa=own), settings=settings, machine="M", versions=VERSIONS)
 
 
@@ -76,8 +76,16 @@ def test_a_miss_is_called_a_miss(page: Any) -> None:
     missed = section(text, "What misses its bar")
     assert missed.count("\n- ") == 1
     assert "1.031 times; bar ≤ 1.03; step_time_over_h200.json; met in step_time_under" in missed
-    made = "--variant 0 --methods cwfa --out benchmarks/results/step_time_over_h200.json`"
+    made = "--variant 0 --batch 2 --methods cwfa --out benchmarks/results/step_time_over_h200.json`"
     assert made in section(text, "Commands")
+
+
+def test_a_bar_is_for_its_batch(page: Any) -> None:
+    """A step of eight images is far from waiting for the host: it says nothing of the bar."""
+    text = page(step_time_eight_h200=step_time(1.2, batch=8))
+    line = line_of(text, "[step_time_eight")
+    assert "B0, batch 8" in line and "1.200 times |  |  |" in line
+    assert "step_time_eight" not in text.split("## What is not measured yet")[0]
 
 
 def test_the_best_variant_is_judged_and_a_failure_is_said(page: Any) -> None:

@@ -30,44 +30,41 @@ from torch import Tensor
 
 from mmseg_robust.corruptions.transfer import to_device
 from mmseg_robust.errors import InputError
-from mmseg_robust.models.feature_augmentation.draws import draw, hash_words, threshold
-from mmseg_robust.models.feature_augmentation.shift import gradient_through_shift, make_shift
+from mmseg_robust.models.feature_augmentation.draws import RANGE, draw, hash_words, threshold
+from mmseg_robust.models.feature_augmentation.shift import (
+    gradient_of_shift,
+    mean_feature,
+    shift,
+)
 
-_SPATIAL_DIMS = {"NCHW": (2, 3), "NLC": (1,), "NHWC": (1, 2)}
 _LAYOUT_BY_NDIM = {4: "NCHW", 3: "NLC"}
 
 NOT_MEASURED = -1.0
+
+_KEY_STEP = 2 * RANGE  # thresholds are smaller
+_TABLE = 256  # iterations whose draws are made and sent to the device at once
+_TABLES = 8  # for batches of as many sizes
 
 
 class _ShiftAlongMean(torch.autograd.Function):
     """Equations (1) to (3), with the gradient written out.
 
-    With d = x / ||x|| and G the sum over positions of the gradient g of Xhat, the gradient of X is
-
-        g + epsilon / (||x|| H W) * (G - d <d, G>)
-
-    so that the backward pass needs two small tensors, not the features, and writes one tensor of
-    their size. Means and norms are float32 whatever the precision of the features: under fp16
-    neither the sum over positions nor the squares can overflow. Where x is 0, so are d and its part
-    of the gradient.
+    The backward pass needs the small mean, not the features, and writes one tensor of their size.
     """
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, length: Tensor, layout: str) -> tuple[Tensor, Tensor]:
-        """Shift by ``length`` (N,); returns the result and ||x||, shape (N,)."""
-        mean = features.mean(_SPATIAL_DIMS[layout], keepdim=True, dtype=torch.float32)
-        shift, direction, rate, norm = make_shift(mean, length, features.dtype)
-        ctx.save_for_backward(direction, rate)
+    def forward(ctx: Any, features: Tensor, length: Tensor, layout: str) -> Tensor:
+        """Shift by ``length`` (N,)."""
+        mean = mean_feature(features, layout)
+        ctx.save_for_backward(mean, length)
         ctx.layout = layout
-        ctx.mark_non_differentiable(norm)
-        return features + shift, norm
+        return shift(features, mean, length, layout)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         """Gradient of the features."""
-        direction, rate = ctx.saved_tensors
-        total = grad.mean(_SPATIAL_DIMS[ctx.layout], keepdim=True, dtype=torch.float32)
-        return grad + gradient_through_shift(total, direction, rate, grad.dtype), None, None
+        mean, length = ctx.saved_tensors
+        return gradient_of_shift(grad, mean, length, ctx.layout), None, None
 
 
 class CWFA:
@@ -107,7 +104,7 @@ class CWFA:
         self.awake = False
         self.device: torch.device | None = None
         self._measuring = False
-        self._lengths: tuple[np.ndarray, Tensor] | None = None
+        self._lengths: dict[int, _Lengths] = {}  # by number of samples
 
     @property
     def never_acts(self) -> bool:
@@ -134,18 +131,18 @@ class CWFA:
         device = torch.device(device)
         if device != self.device:
             self.device = device
-            self._key_there = torch.zeros((), dtype=torch.int64, device=device)
-            self._threshold_there = torch.zeros((), dtype=torch.int64, device=device)
+            self._draws_there = torch.zeros((), dtype=torch.int64, device=device)
+            self._lengths = {}
             self._mean_norms = torch.full((len(self.epsilon),), NOT_MEASURED, device=device)
             self._epsilon = torch.tensor(self.epsilon, device=device)[:, None]
         active = active and not self.never_acts
         self.awake = active or measure
         self._measuring = measure
-        self._lengths = None
+        self._rank, self._iteration = rank, iteration
         self._key = hash_words(self.seed, rank, iteration)
         self._threshold = threshold(self.prob) if active else 0
-        self._key_there.fill_(self._key)
-        self._threshold_there.fill_(self._threshold)
+        # One number for both, because it is one launch; the key has 32 bits.
+        self._draws_there.fill_(self._key * _KEY_STEP + self._threshold)
 
     @property
     def mean_norms(self) -> list[float]:
@@ -180,15 +177,15 @@ class CWFA:
         if torch.compiler.is_compiling():
             length = self._lengths_there(features.shape[0])[stage]
         else:
-            on_host, lengths = self._shift_lengths(features.shape[0])
-            if not self._measuring and not on_host[stage].any():
+            lengths = self._shift_lengths(features.shape[0])
+            if not self._measuring and not lengths.acts(stage):
                 return features
-            length = lengths[stage]
-        augmented, norm = _ShiftAlongMean.apply(features, length, layout)
+            length = lengths.there(stage)
         # Compiled, the flag would mean a second compilation; there measuring costs nothing.
         if torch.compiler.is_compiling() or self._measuring:
-            self._mean_norms[stage] = norm.detach().mean()
-        return augmented
+            mean = mean_feature(features.detach(), layout)
+            self._mean_norms[stage] = torch.linalg.vector_norm(mean.flatten(1), dim=1).mean()
+        return _ShiftAlongMean.apply(features, length, layout)
 
     def drawn(self, count: int) -> np.ndarray:
         """Whether each sample of a batch is augmented at each stage in the coming pass.
@@ -199,23 +196,68 @@ class CWFA:
         Returns:
             np.ndarray: bool, shape (stages, N).
         """
-        stages = np.arange(len(self.epsilon)) * self.per_stage
-        return draw(self._key, stages, np.arange(count)) < self._threshold
+        return self._draw(self._key, count) < self._threshold
 
-    def _shift_lengths(self, count: int) -> tuple[np.ndarray, Tensor]:
-        """How far each sample is shifted at each stage, epsilon or 0: on the host and there."""
-        # All stages at once and kept for the pass: launching small kernels is what costs here.
-        if self._lengths is None or self._lengths[0].shape[1] != count:
-            lengths = np.asarray(self.epsilon, np.float32)[:, None] * self.drawn(count)
+    def _draw(self, key: Any, count: int) -> np.ndarray:
+        """One number for each stage and sample, shape (..., stages, N) for keys (..., 1, 1)."""
+        stages = np.arange(len(self.epsilon)) * self.per_stage
+        return draw(key, stages, np.arange(count))
+
+    def _shift_lengths(self, count: int) -> _Lengths:
+        """How far each sample is shifted at each stage, epsilon or 0."""
+        of = (self.seed, self._rank, self._threshold)
+        lengths = self._lengths.get(count)
+        if lengths is None or not lengths.go_to(self._iteration, of):
+            keys = [hash_words(self.seed, self._rank, self._iteration + i) for i in range(_TABLE)]
+            drawn = self._draw(np.array(keys)[:, None, None], count) < self._threshold
+            table = np.asarray(self.epsilon, np.float32)[:, None] * drawn
             assert self.device is not None
-            self._lengths = lengths, to_device(lengths, self.device, torch.float32)
-        return self._lengths
+            lengths = _Lengths(self._iteration, of, table, self.device)
+            if len(self._lengths) == _TABLES:
+                self._lengths.clear()
+            self._lengths[count] = lengths
+        return lengths
 
     def _lengths_there(self, count: int) -> Tensor:
-        """The same, computed on the device."""
-        stages = torch.arange(len(self.epsilon), device=self._key_there.device) * self.per_stage
-        samples = torch.arange(count, device=self._key_there.device)
-        return self._epsilon * (draw(self._key_there, stages, samples) < self._threshold_there)
+        """The same for this pass, computed on the device, shape (stages, N)."""
+        draws = self._draws_there
+        stages = torch.arange(len(self.epsilon), device=draws.device) * self.per_stage
+        samples = torch.arange(count, device=draws.device)
+        drawn = draw(draws // _KEY_STEP, stages, samples) < draws % _KEY_STEP
+        return self._epsilon * drawn
+
+
+class _Lengths:
+    """Shifts of some iterations on end, on the host and on the device.
+
+    Many at once, because there a copy for every iteration would cost as much as a stage's shift.
+
+    Args:
+        first (int): The first iteration.
+        of (tuple): What the draws depend on besides.
+        table (np.ndarray): float32, shape (iterations, stages, N).
+        device (torch.device): Where they are needed.
+    """
+
+    def __init__(
+        self, first: int, of: tuple[int, ...], table: np.ndarray, device: torch.device
+    ) -> None:
+        self.first, self.of, self.row = first, of, 0
+        self._acts: list[list[bool]] = (table != 0).any(axis=2).tolist()
+        self._there = to_device(torch.from_numpy(table), device, torch.float32)
+
+    def go_to(self, iteration: int, of: tuple[int, ...]) -> bool:
+        """Take the row of an iteration; False if there is none."""
+        self.row = iteration - self.first
+        return of == self.of and 0 <= self.row < len(self._acts)
+
+    def acts(self, stage: int) -> bool:
+        """Whether any sample is shifted at a stage."""
+        return self._acts[self.row][stage]
+
+    def there(self, stage: int) -> Tensor:
+        """How far each sample is shifted at a stage, shape (N,), on the device."""
+        return self._there[self.row, stage]
 
 
 def _layout_of(features: Tensor) -> str:

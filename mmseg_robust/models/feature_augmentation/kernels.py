@@ -1,4 +1,4 @@
-"""The small tensors of CWFA in one Triton kernel each; their plain twins are in ``shift.py``."""
+"""CWFA's shift and its gradient in one Triton kernel; the plain twins are in ``shift.py``."""
 
 from __future__ import annotations
 
@@ -7,63 +7,70 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+_TILE = 8192  # elements a program adds to, about
+
 
 @triton.jit
-def _shift_kernel(mean, length, shift, direction, rate, norm, channels, BLOCK: tl.constexpr):
-    row = tl.program_id(0)
-    place = tl.arange(0, BLOCK)
-    inside = place < channels
-    place += row * channels
-    x = tl.load(mean + place, mask=inside, other=0.0)
+def _add_kernel(
+    source, mean, length, total, out, positions, channels,
+    sample_step, position_step, channel_step,
+    GRADIENT: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
+    # Every program works out its sample's small vector anew: cheaper than a launch for it.
+    sample = tl.program_id(0).to(tl.int64)
+    c = tl.arange(0, CHANNELS)
+    inside = c < channels
+    row = sample * channels + c
+    x = tl.load(mean + row, mask=inside, other=0.0)
     size = tl.sqrt(tl.sum(x * x, axis=0))
     inverse = tl.where(size == 0.0, 0.0, 1.0 / size)
-    wanted = tl.load(length + row)
     unit = x * inverse
-    tl.store(direction + place, unit, mask=inside)
-    tl.store(shift + place, wanted * unit, mask=inside)
-    tl.store(rate + row, wanted * inverse)
-    tl.store(norm + row, size)
+    wanted = tl.load(length + sample)
+    if GRADIENT:
+        grad = tl.load(total + row, mask=inside, other=0.0)
+        along = tl.sum(grad * unit, axis=0)
+        added = (grad - unit * along) * (wanted * inverse)
+    else:
+        added = wanted * unit
+    added = added.to(source.dtype.element_ty).to(tl.float32)
+    p = tl.program_id(1) * POSITIONS + tl.arange(0, POSITIONS)
+    place = sample * sample_step + p[:, None] * position_step + c[None, :] * channel_step
+    there = (p < positions)[:, None] & inside[None, :]
+    value = tl.load(source + place, mask=there, other=0.0).to(tl.float32)
+    tl.store(out + place, value + added[None, :], mask=there)
 
 
-@triton.jit
-def _gradient_kernel(total, direction, rate, out, channels, BLOCK: tl.constexpr):
-    row = tl.program_id(0)
-    place = tl.arange(0, BLOCK)
-    inside = place < channels
-    place += row * channels
-    grad = tl.load(total + place, mask=inside, other=0.0)
-    unit = tl.load(direction + place, mask=inside, other=0.0)
-    along = tl.sum(grad * unit, axis=0)
-    tl.store(out + place, (grad - unit * along) * tl.load(rate + row), mask=inside)
-
-
-def make_shift(
-    mean: Tensor, length: Tensor, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See :func:`mmseg_robust.models.feature_augmentation.shift.make_shift`."""
-    count = len(mean)
-    mean, length = mean.contiguous(), length.contiguous()
-    shift = torch.empty_like(mean, dtype=dtype)
-    direction = torch.empty_like(mean)
-    rate, norm = torch.empty_like(length), torch.empty_like(length)
-    channels = mean.numel() // count
-    with torch.cuda.device_of(mean):
-        _shift_kernel[(count,)](
-            mean, length, shift, direction, rate, norm, channels,
-            BLOCK=triton.next_power_of_2(channels),
-        )  # fmt: skip
-    return shift, direction, rate, norm
-
-
-def gradient_through_shift(
-    total: Tensor, direction: Tensor, rate: Tensor, dtype: torch.dtype
+def add_along_mean(
+    source: Tensor, mean: Tensor, length: Tensor, layout: str, total: Tensor | None = None
 ) -> Tensor:
-    """See :func:`mmseg_robust.models.feature_augmentation.shift.gradient_through_shift`."""
-    total = total.contiguous()
-    out = torch.empty_like(total, dtype=dtype)
-    channels = total.numel() // len(total)
-    with torch.cuda.device_of(total):
-        _gradient_kernel[(len(total),)](
-            total, direction, rate, out, channels, BLOCK=triton.next_power_of_2(channels)
-        )
+    """The shifted features, or with ``total`` the gradient of the features.
+
+    Args:
+        source (Tensor): The features, or the gradient of what was returned for them, (N, C, H, W),
+            (N, L, C) or (N, H, W, C).
+        mean (Tensor): x, float32, N times C numbers.
+        length (Tensor): Norm of the shift, float32, shape (N,).
+        layout (str): ``NCHW``, ``NLC`` or ``NHWC``.
+        total (Tensor, optional): Mean over the positions of the gradient, as ``mean``.
+
+    Returns:
+        Tensor: Of the source's shape and type.
+    """
+    channels = mean.numel() // len(mean)
+    positions = source.numel() // mean.numel()
+    channels_last = layout != "NCHW"
+    if not channels_last and source.is_contiguous(memory_format=torch.channels_last):
+        channels_last = True
+    else:
+        source = source.contiguous()
+    steps = (channels, 1) if channels_last else (1, positions)
+    out = torch.empty_like(source)
+    block = triton.next_power_of_2(channels)
+    rows = max(1, _TILE // block)
+    with torch.cuda.device_of(source):
+        _add_kernel[(len(mean), triton.cdiv(positions, rows))](
+            source, mean.contiguous(), length, total, out, positions, channels,
+            channels * positions, *steps,
+            GRADIENT=total is not None, POSITIONS=rows, CHANNELS=block,
+        )  # fmt: skip
     return out

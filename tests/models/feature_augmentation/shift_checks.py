@@ -1,4 +1,4 @@
-"""CWFA's fused kernels beside their plain twins; run as a script, in Triton's interpreter."""
+"""CWFA's fused kernel beside its plain twins; run as a script, in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -6,24 +6,44 @@ import torch
 
 from mmseg_robust.models.feature_augmentation import kernels, shift
 
+CASES = (
+    ("NCHW", (3, 40, 5, 70), torch.contiguous_format),
+    ("NCHW", (3, 40, 5, 7), torch.channels_last),
+    ("NCHW", (3, 1, 300, 30), torch.contiguous_format),
+    ("NLC", (3, 300, 64), torch.contiguous_format),
+    ("NHWC", (3, 5, 7, 48), torch.contiguous_format),
+)
+
 
 def check(device: torch.device) -> None:
     generator = torch.Generator().manual_seed(0)
-    for shape in ((6, 40, 1, 1), (5, 1, 64), (3, 1, 1, 5)):
-        mean = torch.randn(shape, generator=generator)
-        mean[1] = 0
-        length = 9 * torch.rand(len(mean), generator=generator)
-        total = torch.randn(shape, generator=generator)
+    for layout, shape, memory in CASES:
         for dtype in (torch.float32, torch.float16):
-            plain = shift.make_shift(mean, length, dtype)
-            fused = kernels.make_shift(mean.to(device), length.to(device), dtype)
-            for one, other in zip(fused, plain):
-                torch.testing.assert_close(one.cpu(), other)
-            arguments = (total, plain.direction, plain.rate)
-            through = kernels.gradient_through_shift(*(t.to(device) for t in arguments), dtype)
-            torch.testing.assert_close(
-                through.cpu(), shift.gradient_through_shift(*arguments, dtype)
+            features, grad = (
+                torch.randn(shape, generator=generator).to(dtype, memory_format=memory)
+                for _ in range(2)
             )
+            features[1] = 0
+            length = torch.tensor([9.0, 4.0, 0.0])
+            mean = shift.mean_feature(features, layout)
+            total = shift.mean_feature(grad, layout)
+            there = [t.to(device) for t in (mean, length)]
+            for own, arguments, expected in (
+                (features, there, shift.shift(features, mean, length, layout)),
+                (grad, [*there], shift.gradient_of_shift(grad, mean, length, layout)),
+            ):
+                extra = (total.to(device),) if own is grad else ()
+                out = kernels.add_along_mean(own.to(device), *arguments, layout, *extra)
+                torch.testing.assert_close(out.cpu(), expected)
+                assert out.stride() == own.stride()
+                assert torch.equal(out[2].cpu(), own[2]), "length 0 changes nothing"
+    # Neither gradients that are one number expanded nor transposed views are dense.
+    thin = torch.ones(()).expand(3, 40, 6, 6)
+    swapped = torch.randn(3, 6, 40, 6, generator=generator).transpose(1, 2)
+    mean, length = torch.randn(3, 40, 1, 1, generator=generator), torch.full((3,), 9.0)
+    for own in (thin, swapped):
+        out = kernels.add_along_mean(*(t.to(device) for t in (own, mean, length)), "NCHW")
+        torch.testing.assert_close(out.cpu(), shift.shift(own, mean, length, "NCHW"))
 
 
 if __name__ == "__main__":

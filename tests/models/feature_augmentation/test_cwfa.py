@@ -147,10 +147,32 @@ def test_golden_draws():
     assert draw(cwfa._key, np.arange(1), np.arange(4))[0].tolist() == GOLDEN
 
 
+def on_host(cwfa: CWFA, count: int) -> torch.Tensor:
+    """How far each sample is shifted at each stage, as an uncompiled pass has it."""
+    lengths = cwfa._shift_lengths(count)
+    rows = torch.stack([lengths.there(stage) for stage in range(len(cwfa.epsilon))])
+    assert [lengths.acts(stage) for stage in range(len(rows))] == rows.any(1).tolist()
+    return rows
+
+
+def test_draws_made_ahead_are_those_of_each_pass():
+    """Over the end of a table, back, with another rank, batch size and switched off."""
+    cwfa = CWFA((9.0, 4.0), 0.4, seed=2)
+    passes = [(i, 0, True, 6) for i in (5, 6, 259, 260, 261, 262, 1000, 999, 6)]
+    passes += [(7, 1, True, 6), (7, 1, True, 3), (8, 1, False, 3), (8, 1, True, 3)]
+    for iteration, rank, active, count in passes:
+        cwfa.advance(iteration, rank, active, "cpu", measure=not active)
+        fresh = CWFA((9.0, 4.0), 0.4, seed=2)
+        fresh.advance(iteration, rank, active, "cpu", measure=not active)
+        assert torch.equal(on_host(cwfa, count), on_host(fresh, count))
+        assert torch.equal(on_host(cwfa, count), cwfa._lengths_there(count))
+        assert on_host(cwfa, count).any() or not active
+
+
 @pytest.mark.parametrize("prob", [0.0, 0.3, 0.5, 1.0])
 def test_compiled_draws_are_the_host_s(prob):
     cwfa = advanced((1.0, 0.0, 3.0), prob, seed=7, iteration=41, rank=3)
-    assert torch.equal(cwfa._lengths_there(33), cwfa._shift_lengths(33)[1])
+    assert torch.equal(cwfa._lengths_there(33), on_host(cwfa, 33))
 
 
 def test_one_draw_for_all_stages():
@@ -162,7 +184,7 @@ def test_one_draw_for_all_stages():
         drawn = cwfa.drawn(16)
         assert (drawn == drawn[0]).all()
         rows.append(drawn[0])
-        assert torch.equal(cwfa._lengths_there(16), cwfa._shift_lengths(16)[1])
+        assert torch.equal(cwfa._lengths_there(16), on_host(cwfa, 16))
     assert abs(np.mean(rows) - 0.3) < 5 * math.sqrt(0.3 * 0.7 / 8000)
 
 
