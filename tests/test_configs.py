@@ -30,7 +30,7 @@ CLASSIFIERS = [name for name in CONFIGS if name.startswith("resnet/")]
 # Of an auto-encoder; tests/models/autoencoders loads and builds them.
 BLUR = [name for name in CONFIGS if name.startswith("linear_latent_blur/")]
 SMALL = [name for name in CONFIGS if "mit-b0" in name]
-METHODS = ("cwfa", "damp", "sam", "rigl", "static")  # words in the names of those with a hook
+METHODS = ("cwfa", "damp", "sam", "asam", "rigl", "static")  # in names: those with a hook
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,8 @@ def test_loads_builds_and_finds_its_stages(name, load):
         if hook.type == "CWFAHook":
             assert len(find_stage_outputs(model, built.stages, built.modules)) == 4
             assert built.window.resolve(cfg.train_cfg.max_iters)[0] < cfg.train_cfg.max_iters
-    assert len(cfg.get("custom_hooks", [])) == any(method in name for method in METHODS)
+    parts = re.split("[-_/]", name)
+    assert len(cfg.get("custom_hooks", [])) == sum(part.startswith(METHODS) for part in parts)
 
 
 @pytest.mark.usefixtures("quick")

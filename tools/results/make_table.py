@@ -1,12 +1,14 @@
-"""Make the results table (Markdown) and the bar chart of a series from its records.
+"""Make the results table (Markdown) and the charts of a series from its records.
 
 Numbers are means over seeds with the sample standard deviation; differences to the first run are
 taken seed by seed. ECE and flips (share of pixels that are predicted otherwise than at the next
-weaker severity) are those under the corruptions of the series' protocol, in percent.
+weaker severity) are those under the corruptions of the series' protocol, in percent. Step time and
+memory, over the first run's, come from what ``benchmarks/series_cost.py`` wrote.
 
 Example:
     python tools/results/make_table.py docs/results/camvid/series.json docs/results/camvid/runs \
-        --split test --plot docs/results/camvid/by_corruption.png
+        --split test --plot docs/results/camvid/by_corruption.png \
+        --trade-off docs/results/camvid/trade_off.png
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ import json
 import statistics
 import sys
 from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
 
 from mmseg_robust.corruptions.protocols import get_protocol
 from mmseg_robust.evaluation.baseline import read_baseline
@@ -66,25 +71,44 @@ def further_columns(series: Path, folder: Path, split: str) -> Columns:
     return columns
 
 
-def spread(values: list[float]) -> str:
+def cost_columns(path: Path, names: list[str]) -> Columns:
+    """Step time and peak memory over the first run's; one figure a run, not one a seed."""
+    results = json.loads(path.read_text())["results"]
+    ratios = {"step time": "ratio_by_round", "memory": "ratio_of_peaks"}
+    return {
+        column: {name: {0: results[name][key]} for name in names if name in results}
+        for column, key in ratios.items()
+    }
+
+
+def spread(values: list[float], digits: int = 1) -> str:
     """Mean and sample standard deviation, or the one value there is."""
     if not values:
         return ""
     if len(values) == 1:
-        return f"{values[0]:.1f}"
-    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}"
+        return f"{values[0]:.{digits}f}"
+    return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
-def table(runs: Runs, further: Columns) -> str:
-    """One row a method: scores, groups, other columns, the gain over the first method by seed."""
+def differences(own: dict[int, float], first: dict[int, float]) -> str:
+    """By how much the scores are higher than the first run's, seed by seed."""
+    return ", ".join(f"{own[seed] - first[seed]:+.1f}" for seed in own if seed in first)
+
+
+def table(runs: Runs, further: Columns, cost: Columns) -> str:
+    """One row a method: scores, groups, other columns, the gains over the first method by seed."""
     baseline = next(iter(runs.values()))
     groups = list(next(iter(baseline.values())).groups)
     columns = ["method", "seeds", "clean", "corrupted", "retention %", "mCE", *groups, *further]
-    rows = [[*columns, "gain by seed"], ["---"] * (len(columns) + 1)]
+    columns += [*cost, "clean by seed", "gain by seed"]
+    rows = [columns, ["---"] * len(columns)]
+    means = {seed: score.mean for seed, score in baseline.items()}
+    cleans = {seed: score.clean for seed, score in baseline.items()}
     for name, by_seed in runs.items():
         scores = list(by_seed.values())
         shared = [seed for seed in by_seed if seed in baseline]
-        gains = [by_seed[seed].mean - baseline[seed].mean for seed in shared]
+        gains = differences({seed: score.mean for seed, score in by_seed.items()}, means)
+        losses = differences({seed: score.clean for seed, score in by_seed.items()}, cleans)
         errors = [corruption_errors(by_seed[seed], baseline[seed]).mce for seed in shared]
         row = [
             name,
@@ -95,7 +119,8 @@ def table(runs: Runs, further: Columns) -> str:
             spread(errors) if errors else "",
             *(spread([score.groups[group] for score in scores]) for group in groups),
             *(spread(list(column.get(name, {}).values())) for column in further.values()),
-            "" if by_seed is baseline else ", ".join(f"{gain:+.1f}" for gain in gains),
+            *(spread(list(column.get(name, {}).values()), 2) for column in cost.values()),
+            *("" if by_seed is baseline else text for text in (losses, gains)),
         ]
         rows.append(row)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -135,6 +160,66 @@ def plot(runs: Runs, names: list[str], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def plot_trade_off(runs: Runs, path: Path) -> None:
+    """Corrupted over clean, a point a method with the spread of its seeds; lines of retention."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 6.4))
+    points: dict[str, tuple[float, float]] = {}
+    for name, by_seed in runs.items():
+        clean = [score.clean for score in by_seed.values()]
+        corrupted = [score.mean for score in by_seed.values()]
+        points[name] = statistics.mean(clean), statistics.mean(corrupted)
+        up, across = (statistics.stdev(v) if len(v) > 1 else None for v in (corrupted, clean))
+        colour = "#1f77b4" if len(points) > 1 else "#d95f02"
+        # Rows with one seed are hollow: they rank nothing.
+        fill = colour if len(clean) > 1 else "white"
+        axes.errorbar(
+            *points[name], yerr=up, xerr=across, fmt="o", color=colour, mfc=fill, ecolor="#b9cfe2"
+        )
+    axes.margins(0.08)
+    low, high = axes.get_xlim()
+    bottom, top = axes.get_ylim()
+    for share in range(50, 101, 5):
+        x, y = (high, high * share / 100)
+        axes.plot([low, high], [low * share / 100, y], color="#dddddd", linewidth=0.8, zorder=0)
+        if y > top:
+            x, y = top / share * 100, top
+        if y > bottom and x > low:
+            axes.annotate(f"{share} %", (x, y), (3, 2), textcoords="offset points", color="#8a8f98")
+    axes.set(xlim=(low, high), ylim=(bottom, top), xlabel="clean mIoU (%)")
+    axes.set_ylabel("corrupted mIoU (%), mean over the protocol; grey lines: retention")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    label(axes, points)
+    figure.savefig(path, dpi=110)
+
+
+def label(axes: Axes, points: dict[str, tuple[float, float]]) -> None:
+    """Write each point's name beside it, where it hides no other point and no other name."""
+    at = {name: axes.transData.transform(point) for name, point in points.items()}
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in at.values()]
+    for name, point in points.items():
+        text = axes.annotate(name, point, (0, 0), textcoords="offset points", fontsize=8.5)
+        size = text.get_window_extent()
+        scale = axes.figure.dpi / 72
+        width, height = size.width / scale, size.height / scale
+        for x, y in [
+            (x, y)
+            for reach in (6, 16, 28)
+            for y in (3, -3 - height, reach, -reach - height)
+            for x in (reach, -reach - width, -width / 2)
+        ]:
+            text.set_position((x, y))
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(text.get_window_extent())
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -146,14 +231,19 @@ def main() -> int:
     parser.add_argument(
         "--plot-runs", nargs="*", help="names of the runs in the chart; default: all"
     )
+    parser.add_argument("--trade-off", type=Path, help="PNG to draw: corrupted over clean")
+    parser.add_argument("--cost", type=Path, help="JSON that benchmarks/series_cost.py wrote")
     args = parser.parse_args()
     runs = read_runs(args.series, args.records, args.split)
     if not runs:
         print(f"error: no records of split {args.split!r} in {args.records}", file=sys.stderr)
         return 2
-    print(table(runs, further_columns(args.series, args.records, args.split)))
+    cost = cost_columns(args.cost, list(runs)) if args.cost else {}
+    print(table(runs, further_columns(args.series, args.records, args.split), cost))
     if args.plot:
         plot(runs, args.plot_runs or list(runs), args.plot)
+    if args.trade_off:
+        plot_trade_off(runs, args.trade_off)
     return 0
 
 

@@ -22,7 +22,8 @@ def test_means_spread_gain_and_mce():
         "cwfa": {0: scores(50.0, 30.0), 1: scores(50.0, 28.0), 2: scores(50.0, 29.0)},
     }
     further = {"cbar": {"cwfa": {0: 20.0, 2: 22.0}}}
-    text = make_table.table(runs, further)
+    cost = {"step time": {"cwfa": {0: 1.026}}}
+    text = make_table.table(runs, further, cost)
     lines = [[cell.strip() for cell in row.split("|")[1:-1]] for row in text.split("\n")]
     head, plain, cwfa = lines[0], lines[2], lines[3]
     by_name = dict(zip(head, cwfa))
@@ -34,6 +35,9 @@ def test_means_spread_gain_and_mce():
     # (100-30)/(100-20) = 87.5 and (100-28)/(100-24) = 94.7; seed 2 has no baseline.
     assert by_name["mCE"] == "91.1 ± 5.1"
     assert by_name["gain by seed"] == "+10.0, +4.0"
+    assert by_name["clean by seed"] == "+0.0, -2.0"
+    assert by_name["step time"] == "1.03" and plain[head.index("step time")] == ""
+    assert plain[head.index("gain by seed")] == plain[head.index("clean by seed")] == ""
     assert by_name["cbar"] == "21.0 ± 1.4"
     assert plain[head.index("cbar")] == ""
 
@@ -58,6 +62,26 @@ def test_draws_a_chart(tmp_path):
     runs = {"plain": {0: scores(50.0, 20.0)}, "cwfa": {0: scores(50.0, 30.0)}}
     make_table.plot(runs, ["plain", "cwfa"], tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 5000
+
+
+def test_draws_the_trade_off(tmp_path):
+    runs = {
+        "plain": {0: scores(50.0, 20.0), 1: scores(51.0, 22.0)},
+        "cwfa": {0: scores(49.0, 30.0)},
+    }
+    make_table.plot_trade_off(runs, tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").stat().st_size > 5000
+
+
+def test_cost_columns(tmp_path):
+    """Runs that were not timed, and timed ones that have no record, have no place in the table."""
+    rows = {name: dict(ratio_by_round=r, ratio_of_peaks=2 * r) for name, r in [("a", 1), ("b", 3)]}
+    path = tmp_path / "cost.json"
+    path.write_text(json.dumps(dict(results=rows)))
+    assert make_table.cost_columns(path, ["a", "c"]) == {
+        "step time": {"a": {0: 1}},
+        "memory": {"a": {0: 2}},
+    }
 
 
 def test_no_records(tmp_path, monkeypatch, capsys):
