@@ -9,6 +9,7 @@ import numpy as np
 
 from mmseg_robust.corruptions import ALL_NAMES, CLEAN, Cell, Protocol
 from mmseg_robust.corruptions.names import MAX_SEVERITY
+from mmseg_robust.corruptions.registry import find_corruption
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.image_counts import CountSums, ImageCounts, RunCounts
 
@@ -30,13 +31,23 @@ def cell_of_path(path: str, root: str) -> Cell:
     if parts[0] == CLEAN.corruption:
         return CLEAN
     severities = [str(severity) for severity in range(1, MAX_SEVERITY + 1)]
-    if len(parts) > 2 and parts[0] in ALL_NAMES and parts[1] in severities:
+    if len(parts) > 2 and _is_corruption(parts[0]) and parts[1] in severities:
         return Cell(parts[0], int(parts[1]))
     raise InputError(
         f"Cannot tell the corruption of {path!r}. Stored images must lie in "
         f"{os.path.join(root, 'clean')} or {os.path.join(root, '<corruption>', '<severity>')} with "
-        f"a severity from 1 to {MAX_SEVERITY} and one of the names {', '.join(ALL_NAMES)}."
+        f"a severity from 1 to {MAX_SEVERITY} and one of the names {', '.join(ALL_NAMES)}, or of a frequency "
+        "such as 'fourier[0.5,0]@0.07'."
     )
+
+
+def _is_corruption(name: str) -> bool:
+    """Whether the engine knows a name, listed or of a family such as ``fourier[0.5,0]@0.07``."""
+    try:
+        find_corruption(name)
+    except InputError:
+        return False
+    return True
 
 
 def name_in_cell(path: str, cell: Cell, root: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from colour_runs import build, config, scene, write_scenes
+from load_tool import load_tool
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -73,6 +74,34 @@ def test_it_gives_the_numbers_of_the_loop(stored: Path, tmp_path: Path) -> None:
     assert stored_counts.names == ("0", "1")
     fog = next(e["mIoU"] for e in loop["cells"] if (e["corruption"], e["severity"]) == ("fog", 4))
     assert metrics["robustness/fog/4"] == round(fog, 2)
+
+
+def test_a_grid_of_frequencies_gives_the_numbers_of_the_loop(tmp_path: Path) -> None:
+    """Names of frequencies hold brackets, commas and a point."""
+    clean = write_scenes(tmp_path / "clean", count=2)
+    name, tree = "fourier-3x3", tmp_path / "tree"
+    load_tool("dataset_converters/corrupt_dataset.py").main(
+        ["--protocol", name, "--source", str(clean / "img"), "--out", str(tree), "--workers", "0"]
+    )
+    for folder in [path.parent for path in tree.rglob("0.png")]:
+        shutil.copytree(clean / "ann", tmp_path / "labels" / folder.relative_to(tree))
+    files = tmp_path / "loop.json", tmp_path / "metric.json"
+    own = {"test_cfg.protocol": name, "test_cfg.out_file": str(files[0])}
+    build(config(clean, tmp_path / "loop", **own)).test()
+    metric = dict(
+        type="CorruptionErrorMetric", protocol=name, root=str(tree), out_file=str(files[1]),
+        _delete_=True,
+    )  # fmt: skip
+    stored = {
+        "test_cfg": dict(type="TestLoop", _delete_=True),
+        "test_evaluator": metric,
+        "test_dataloader.dataset.data_prefix": dict(img_path="tree", seg_map_path="labels"),
+    }
+    build(config(tmp_path, tmp_path / "metric", **stored)).test()
+    loop, record = (read_record(path) for path in files)
+    means = {own["corruption"]: own["mIoU"] for own in loop["cells"]}
+    assert {own["corruption"]: own["mIoU"] for own in record["cells"]} == means
+    assert len(means) == len(get_protocol(name).passes) - 1 and len(set(means.values())) > 1
 
 
 def metric_run(stored: Path, work_dir: Path, metric: dict[str, Any], **changes: Any) -> Runner:
