@@ -11,7 +11,8 @@ from mmseg.datasets import ADE20KDataset, BaseSegDataset, CityscapesDataset
 from mmseg.registry import DATASETS
 
 from mmseg_robust.corruptions import CLEAN, Cell, get_protocol
-from mmseg_robust.corruptions.checks import check_name, check_severity
+from mmseg_robust.corruptions.checks import check_severity
+from mmseg_robust.corruptions.registry import find_corruption
 from mmseg_robust.datasets.camvid import CamVidDataset
 from mmseg_robust.datasets.transforms import CORRUPTION_KEY, CorruptImage
 from mmseg_robust.errors import InputError
@@ -142,7 +143,7 @@ def _cells(corruption: str | None, severity: int | None, protocol: str | None) -
     if protocol is not None:
         return get_protocol(protocol).passes
     assert corruption is not None and severity is not None
-    check_name(corruption)
+    find_corruption(corruption)  # raises if there is none
     return (Cell(corruption, severity) if check_severity(severity) else CLEAN,)
 
 

@@ -36,8 +36,8 @@ def cell_of_path(path: str, root: str) -> Cell:
     raise InputError(
         f"Cannot tell the corruption of {path!r}. Stored images must lie in "
         f"{os.path.join(root, 'clean')} or {os.path.join(root, '<corruption>', '<severity>')} with "
-        f"a severity from 1 to {MAX_SEVERITY} and one of the names {', '.join(ALL_NAMES)}, or of a frequency "
-        "such as 'fourier[0.5,0]@0.07'."
+        f"a severity from 1 to {MAX_SEVERITY} and one of the names {', '.join(ALL_NAMES)}, or "
+        "that of a frequency, such as 'fourier[0.5,0]@0.07'."
     )
 
 

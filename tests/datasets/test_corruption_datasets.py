@@ -91,6 +91,18 @@ def test_one_stored_cell(root: Path, tree: Path) -> None:
         np.testing.assert_array_equal(label, scene(index)[1])
 
 
+def test_a_stored_frequency(root: Path, tmp_path: Path) -> None:
+    name = "fourier[0.5,0]@0.07"
+    folder = tmp_path / name / "1"
+    folder.mkdir(parents=True)
+    for index in range(3):
+        rgb = corrupt_array(scene(index)[0], name, 1, index)
+        Image.fromarray(rgb).save(folder / f"{index}.png")
+    item = dataset(root, corruption=name, severity=1, stored=str(tmp_path))[1]
+    expected = corrupt_array(scene(1)[0], name, 1, 1)[..., ::-1].transpose(2, 0, 1)
+    np.testing.assert_array_equal(item["inputs"].numpy(), expected)
+
+
 def test_a_stored_protocol_gives_the_numbers_of_the_loop(
     root: Path, tree: Path, tmp_path: Path
 ) -> None:
