@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
@@ -20,7 +21,7 @@ from mmseg_robust.engine.loops.run_identity import model_device
 from mmseg_robust.errors import InputError
 from mmseg_robust.evaluation.pending import Counter, Pending
 from mmseg_robust.evaluation.results import ImageResult, ResultSums
-from mmseg_robust.models.fused_attention import check_attention
+from mmseg_robust.models.fused_attention import attention_as, check_attention
 
 
 class CellsLoop(BaseLoop):
@@ -81,6 +82,20 @@ class CellsLoop(BaseLoop):
     def _call(self, moment: str, **arguments: object) -> None:
         """Calls the hooks' method of a moment such as ``before_{}_iter``."""
         self.runner.call_hook(moment.format(self.stage), **arguments)
+
+    @contextmanager
+    def _model_as_tested(self) -> Iterator[None]:
+        """Has the model compute attention as is set, and cast each weight once, not each batch.
+
+        The outermost autocast drops its copies of the weights when it ends. This one is off and
+        does nothing but to be that.
+        """
+        model = self.runner.model
+        with (
+            attention_as(model, self.attention),
+            torch.autocast(model_device(model).type, enabled=False),
+        ):
+            yield
 
     def _empty_sums(self) -> ResultSums:
         return self.task.empty_sums(self.cells.dataset.num_images, len(self.protocol.passes))

@@ -33,7 +33,6 @@ from mmseg_robust.evaluation.result_store import ResultStore
 from mmseg_robust.evaluation.results import ResultSums, RunResult
 from mmseg_robust.evaluation.table import log_record
 from mmseg_robust.files import check_writable, sweep
-from mmseg_robust.models.fused_attention import attention_as
 
 
 @LOOPS.register_module()
@@ -142,7 +141,7 @@ class RobustnessTestLoop(CellsLoop):
         self._call("before_{}")
         self._call("before_{}_epoch")
         self.runner.model.eval()
-        with attention_as(self.runner.model, self.attention):
+        with self._model_as_tested():
             try:
                 sums = self._measure()
             except InputError as error:

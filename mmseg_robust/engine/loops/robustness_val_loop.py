@@ -10,7 +10,6 @@ from mmseg_robust.corruptions import CLEAN, Cell
 from mmseg_robust.engine.loops.cells_loop import CellsLoop
 from mmseg_robust.errors import InputError, message_of
 from mmseg_robust.evaluation.robustness_metrics import corruption_means, robustness
-from mmseg_robust.models.fused_attention import attention_as
 
 
 @LOOPS.register_module()
@@ -79,7 +78,7 @@ class RobustnessValLoop(CellsLoop):
         self.runner.model.eval()
         sums = self._empty_sums()
         try:
-            with attention_as(self.runner.model, self.attention):
+            with self._model_as_tested():
                 for image, result in self._tested(range(self.cells.dataset.num_images)):
                     sums.add(image, result)
         except InputError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from small_runs import python, run_ranks
 
 from mmseg_robust.corruptions import get_protocol, image_seed
 from mmseg_robust.corruptions.backends import corrupt_array
+from mmseg_robust.engine.loops.cells_loop import CellsLoop
 from mmseg_robust.errors import InputError
 
 STOCK = {"test_cfg": dict(type="TestLoop", _delete_=True)}
@@ -109,6 +112,27 @@ def test_batches_workers_and_the_place_change_nothing(
     assert metrics == measured[0]
     assert scores(record) == scores(measured[1])
     assert record["run"]["pixels"] == pixels
+
+
+def test_autocast_casts_the_weights_once(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its copies live until the outermost autocast ends; each batch has one of its own."""
+    half = {"test_cfg.fp16": True, "test_dataloader.dataset.indices": 2}
+    dropped: list[str] = []
+    drop = torch.clear_autocast_cache
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: dropped.append("") or drop())
+    kept = run(scenes, tmp_path / "kept", **half)
+    assert len(dropped) == 1
+
+    @contextmanager
+    def nothing(self: CellsLoop) -> Iterator[None]:
+        yield
+
+    monkeypatch.setattr(CellsLoop, "_model_as_tested", nothing)
+    anew = run(scenes, tmp_path / "anew", **half)
+    assert len(dropped) > 20
+    assert scores(kept[1]) == scores(anew[1])
 
 
 def test_the_seed_matters(scenes: Path, tmp_path: Path, measured: tuple) -> None:
