@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from mmseg_robust.corruptions.transfer import to_device
 from mmseg_robust.errors import InputError
@@ -61,6 +62,7 @@ class _ShiftAlongMean(torch.autograd.Function):
         return shift(features, mean, length, layout)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         """Gradient of the features."""
         mean, length = ctx.saved_tensors
@@ -231,6 +233,7 @@ class _Lengths:
     """Shifts of some iterations on end, on the host and on the device.
 
     Many at once, because there a copy for every iteration would cost as much as a stage's shift.
+    All passes are to run on one stream, as MMEngine's do.
 
     Args:
         first (int): The first iteration.
@@ -244,7 +247,9 @@ class _Lengths:
     ) -> None:
         self.first, self.of, self.row = first, of, 0
         self._acts: list[list[bool]] = (table != 0).any(axis=2).tolist()
-        self._there = to_device(torch.from_numpy(table), device, torch.float32)
+        # Later passes save it for their gradients, whatever mode this one is in.
+        with torch.inference_mode(False):
+            self._there = to_device(torch.from_numpy(table), device, torch.float32)
 
     def go_to(self, iteration: int, of: tuple[int, ...]) -> bool:
         """Take the row of an iteration; False if there is none."""

@@ -17,7 +17,7 @@ def _add_kernel(
     GRADIENT: tl.constexpr, POSITIONS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     # Every program works out its sample's small vector anew: cheaper than a launch for it.
-    sample = tl.program_id(0).to(tl.int64)
+    sample = tl.program_id(1).to(tl.int64)
     c = tl.arange(0, CHANNELS)
     inside = c < channels
     row = sample * channels + c
@@ -33,7 +33,7 @@ def _add_kernel(
     else:
         added = wanted * unit
     added = added.to(source.dtype.element_ty).to(tl.float32)
-    p = tl.program_id(1) * POSITIONS + tl.arange(0, POSITIONS)
+    p = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)
     place = sample * sample_step + p[:, None] * position_step + c[None, :] * channel_step
     there = (p < positions)[:, None] & inside[None, :]
     value = tl.load(source + place, mask=there, other=0.0).to(tl.float32)
@@ -47,7 +47,7 @@ def add_along_mean(
 
     Args:
         source (Tensor): The features, or the gradient of what was returned for them, (N, C, H, W),
-            (N, L, C) or (N, H, W, C).
+            (N, L, C) or (N, H, W, C); float32 or half.
         mean (Tensor): x, float32, N times C numbers.
         length (Tensor): Norm of the shift, float32, shape (N,).
         layout (str): ``NCHW``, ``NLC`` or ``NHWC``.
@@ -56,6 +56,8 @@ def add_along_mean(
     Returns:
         Tensor: Of the source's shape and type.
     """
+    if not source.numel():
+        return torch.empty_like(source)
     channels = mean.numel() // len(mean)
     positions = source.numel() // mean.numel()
     channels_last = layout != "NCHW"
@@ -68,7 +70,7 @@ def add_along_mean(
     block = triton.next_power_of_2(channels)
     rows = max(1, _TILE // block)
     with torch.cuda.device_of(source):
-        _add_kernel[(len(mean), triton.cdiv(positions, rows))](
+        _add_kernel[(triton.cdiv(positions, rows), len(mean))](  # the second may be 65,535
             source, mean.contiguous(), length, total, out, positions, channels,
             channels * positions, *steps,
             GRADIENT=total is not None, POSITIONS=rows, CHANNELS=block,

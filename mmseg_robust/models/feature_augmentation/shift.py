@@ -89,5 +89,6 @@ def _unit(mean: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _fused(tensor: Tensor) -> bool:
-    # A compiler fuses the plain form itself.
-    return not torch.compiler.is_compiling() and usable(tensor.device)
+    # A compiler fuses the plain form itself. The kernel adds in float32.
+    compiling = torch.compiler.is_compiling()
+    return not compiling and tensor.dtype != torch.float64 and usable(tensor.device)

@@ -37,6 +37,11 @@ def check(device: torch.device) -> None:
                 torch.testing.assert_close(out.cpu(), expected)
                 assert out.stride() == own.stride()
                 assert torch.equal(out[2].cpu(), own[2]), "length 0 changes nothing"
+    for shape in ((0, 8, 4, 4), (2, 8, 0, 4)):
+        empty, mean = torch.ones(shape), torch.ones(shape[0], 8, 1, 1)
+        length = torch.ones(shape[0])
+        out = kernels.add_along_mean(*(t.to(device) for t in (empty, mean, length)), "NCHW")
+        assert out.shape == shape
     # Neither gradients that are one number expanded nor transposed views are dense.
     thin = torch.ones(()).expand(3, 40, 6, 6)
     swapped = torch.randn(3, 6, 40, 6, generator=generator).transpose(1, 2)

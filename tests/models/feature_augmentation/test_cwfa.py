@@ -169,6 +169,23 @@ def test_draws_made_ahead_are_those_of_each_pass():
         assert on_host(cwfa, count).any() or not active
 
 
+def test_a_pass_in_inference_mode_leaves_training_alone():
+    cwfa, x = advanced(), torch.randn(2, 3, 4, 4)
+    with torch.inference_mode():
+        expected = cwfa(x, 0)
+    cwfa.advance(1, 0, True, "cpu")
+    out = cwfa(x.requires_grad_(), 0)
+    out.sum().backward()
+    assert torch.equal(out, expected) and x.grad is not None
+
+
+def test_a_second_derivative_is_refused():
+    x = torch.randn(2, 3, 4, 4, requires_grad=True)
+    (grad,) = torch.autograd.grad((advanced()(x, 0) ** 2).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
 @pytest.mark.parametrize("prob", [0.0, 0.3, 0.5, 1.0])
 def test_compiled_draws_are_the_host_s(prob):
     cwfa = advanced((1.0, 0.0, 3.0), prob, seed=7, iteration=41, rank=3)
@@ -253,6 +270,7 @@ def test_epsilon_per_stage():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("layout", ["NCHW", "NLC", "NHWC"])
 def test_fused_on_a_gpu_equals_plain(dtype, layout):
+    torch.manual_seed(0)
     shape = {"NCHW": (6, 40, 5, 7), "NLC": (6, 35, 40), "NHWC": (6, 5, 7, 40)}[layout]
     x = torch.randn(shape).to(dtype)
     x[3] = 0
