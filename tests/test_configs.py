@@ -1,8 +1,10 @@
 """Every config that is shipped: it loads, its model builds, its hooks are valid."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 import mmseg_robust  # noqa: F401  # isort: skip
 import pytest
@@ -77,6 +79,25 @@ def test_the_model_index_lists_every_config():
     collections = [c["Name"] for metafile in metafiles for c in metafile.get("Collections", [])]
     named = {m.get("In Collection") for metafile in metafiles for m in metafile["Models"]}
     assert named - {None} == set(collections)
+
+
+def test_the_camvid_metrics_are_those_of_the_records():
+    """Means over three seeds, where a run of the series is the config as it stands."""
+    results = ROOT / "docs/results/camvid"
+    runs = json.loads((results / "series.json").read_text())["runs"]
+    index = yaml.safe_load((ROOT / "configs/camvid/metafile.yaml").read_text())["Models"]
+    stated = {model["Config"]: model["Results"][0]["Metrics"] for model in index}
+    found = {}
+    for run in (run for run in runs if "options" not in run):
+        paths = (results / "runs").glob(f"{run['name']}.seed?.test.json")
+        records = [json.loads(path.read_text()) for path in paths]
+        if len(records) >= 3:
+            found[run["config"]] = {
+                "mIoU": round(mean(record["clean"]["mIoU"] for record in records), 1),
+                "mIoU (cityscapes-c)": round(mean(r["summary"]["mean"] for r in records), 1),
+            }
+    assert found
+    assert {config: own for config, own in stated.items() if own} == found
 
 
 @pytest.mark.usefixtures("quick")
