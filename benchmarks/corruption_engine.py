@@ -36,7 +36,7 @@ from mmseg_robust.evaluation.provenance import package_versions
 
 def spread(times: Sequence[float]) -> dict[str, float]:
     """Median and quartiles."""
-    low, middle, high = statistics.quantiles(times, n=4)
+    low, middle, high = statistics.quantiles(times, n=4, method="inclusive")
     return {"median_ms": middle, "lower_quartile_ms": low, "upper_quartile_ms": high}
 
 

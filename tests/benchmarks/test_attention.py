@@ -38,7 +38,8 @@ def variants(script: Any, out: Path, *options: str) -> dict[str, dict[str, Any]]
 
 def check(timed: dict[str, dict[str, Any]]) -> None:
     for own in timed.values():
-        assert 0 < own["lower_quartile_ms"] <= own["median_ms"] <= own["upper_quartile_ms"]
+        assert 0 < own["minimum_ms"] <= own["lower_quartile_ms"] <= own["median_ms"]
+        assert own["median_ms"] <= own["upper_quartile_ms"]
         assert own["steps"] == 2
         expected = timed["stock"]["median_ms"] / own["median_ms"]
         assert own["times_faster"] == pytest.approx(expected)
