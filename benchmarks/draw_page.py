@@ -64,7 +64,13 @@ def cell(text: str) -> str:
 
 def figure_of(row: Row) -> str:
     """The figure with its unit, if there is one."""
-    return "" if row.measured is None else f"{number(row.measured)} {row.unit}"
+    if row.measured is None:
+        return ""
+    text = number(row.measured)
+    rounded = float(text.replace(",", ""))
+    if row.verdict == MISSED and row.bar is not None and row.bar.met_by(rounded):
+        text = f"{row.measured:.5g}"  # rounding would hide why
+    return f"{text} {row.unit}"
 
 
 def table(rows: Iterable[Row]) -> str:

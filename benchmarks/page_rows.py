@@ -109,6 +109,8 @@ def evaluation_rows(result: Result) -> Iterator[Row]:
     name += ", fp16" if settings["fp16"] else ""
     what = f"loop over bare forward pass; {name} ({settings['protocol']}, {settings['mode']})"
     note = f"{number(outside)} of {number(own)} s are outside the forward pass"
+    if outside < 0:
+        note = f"{number(own)} s, the forward pass timed apart {number(own - outside)} s"
     ratio = content["loop_over_forward"]
     # The bar is that of the whole protocol; a short one shows the report's fixed cost instead.
     whole = settings["protocol"] == "cityscapes-c" and settings["size"] == WHOLE_TEST["size"]
@@ -154,6 +156,8 @@ def ratio_row(name: str, own: dict[str, Any], first: str) -> Row:
     ratio = own["ratio_by_round"]
     note = f"of medians {number(others[0])}, of minima {number(others[1])}"
     note += f"; {number(own['median_ms'])} ms"
+    if "ratio_of_device" in own:
+        note += f", device's work x{number(own['ratio_of_device'])}"
     if "ratio_of_peaks" in own:
         note += f", memory x{number(own['ratio_of_peaks'])}"
     spread = min(ratio, *others), max(ratio, *others)
@@ -265,6 +269,8 @@ SCRIPTS: dict[str, Callable[[Result], Iterable[Row]]] = {
 
 def number(value: float) -> str:
     """A figure with as many digits as it deserves."""
+    if 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
     if abs(value) < 10:
         return f"{value:.3f}"
     return f"{value:.1f}" if abs(value) < 1000 else f"{value:,.0f}"

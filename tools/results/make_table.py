@@ -238,6 +238,20 @@ def main() -> int:
     if not runs:
         print(f"error: no records of split {args.split!r} in {args.records}", file=sys.stderr)
         return 2
+    missing = [name for name in args.plot_runs or [] if name not in runs]
+    if missing:
+        print(
+            f"error: no records of {', '.join(missing)} to plot; there are: {', '.join(runs)}",
+            file=sys.stderr,
+        )
+        return 2
+    first = json.loads(args.series.read_text())["runs"][0]["name"]
+    if first not in runs:
+        print(
+            f"note: {first} has no record of split {args.split!r}; mCE and differences are to "
+            f"{next(iter(runs))}",
+            file=sys.stderr,
+        )
     cost = cost_columns(args.cost, list(runs)) if args.cost else {}
     print(table(runs, further_columns(args.series, args.records, args.split), cost))
     if args.plot:

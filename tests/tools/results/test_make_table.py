@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from load_tool import load_tool
+from load_tool import ROOT, load_tool
 
 from mmseg_robust.corruptions.protocols import get_protocol
 from mmseg_robust.evaluation.robustness_metrics import robustness
@@ -90,6 +90,20 @@ def test_no_records(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["make_table.py", str(series), str(tmp_path)])
     assert make_table.main() == 2
     assert "error: no records of split 'test'" in capsys.readouterr().err
+
+
+def test_runs_without_records(tmp_path, monkeypatch, capsys):
+    """A chart of them is refused; a first run without any is said."""
+    series = ROOT / "docs/results/camvid/series.json"
+    command = ["make_table.py", str(series), str(series.parent / "runs"), "--split", "val"]
+    monkeypatch.setattr("sys.argv", [*command, "--plot-runs", "nobody"])
+    assert make_table.main() == 2
+    assert "no records of nobody to plot; there are: cwfa" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", command)
+    assert make_table.main() == 0
+    assert (
+        "note: plain has no record of split 'val'; mCE and differences" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(("values", "text"), [([1.25], "1.2"), ([1.0, 3.0], "2.0 ± 1.4")])
