@@ -40,6 +40,9 @@ them are about 1 % too low.
 Whole evaluations of B5, of 500 images and in slide mode, steps at batch 8 and 200 steps of CWFA
 were measured with a card and 16 cores to themselves, while other cards of the machine trained.
 
+Since these measurements CWFA adds its shift in one kernel with its making, and the evaluation casts
+each weight once in fp16: neither is in the figures yet.
+
 ![The benchmarks with their bars](images/benchmarks.png)
 
 In the picture the line through a point spans all ways to form its ratio. A file's name without

@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from mmseg_robust.corruptions.protocols import get_protocol
@@ -90,9 +91,11 @@ def spread(values: list[float], digits: int = 1) -> str:
     return f"{statistics.mean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
 
 
-def differences(own: dict[int, float], first: dict[int, float]) -> str:
-    """By how much the scores are higher than the first run's, seed by seed."""
-    return ", ".join(f"{own[seed] - first[seed]:+.1f}" for seed in own if seed in first)
+def differences(own: dict[int, Robustness], first: dict[int, Robustness], score: str) -> str:
+    """By how much a score is higher than the first run's, seed by seed."""
+    shared = [seed for seed in own if seed in first]
+    gains = (getattr(own[seed], score) - getattr(first[seed], score) for seed in shared)
+    return ", ".join(f"{gain:+.1f}" for gain in gains)
 
 
 def table(runs: Runs, further: Columns, cost: Columns) -> str:
@@ -102,13 +105,9 @@ def table(runs: Runs, further: Columns, cost: Columns) -> str:
     columns = ["method", "seeds", "clean", "corrupted", "retention %", "mCE", *groups, *further]
     columns += [*cost, "clean by seed", "gain by seed"]
     rows = [columns, ["---"] * len(columns)]
-    means = {seed: score.mean for seed, score in baseline.items()}
-    cleans = {seed: score.clean for seed, score in baseline.items()}
     for name, by_seed in runs.items():
         scores = list(by_seed.values())
         shared = [seed for seed in by_seed if seed in baseline]
-        gains = differences({seed: score.mean for seed, score in by_seed.items()}, means)
-        losses = differences({seed: score.clean for seed, score in by_seed.items()}, cleans)
         errors = [corruption_errors(by_seed[seed], baseline[seed]).mce for seed in shared]
         row = [
             name,
@@ -120,7 +119,10 @@ def table(runs: Runs, further: Columns, cost: Columns) -> str:
             *(spread([score.groups[group] for score in scores]) for group in groups),
             *(spread(list(column.get(name, {}).values())) for column in further.values()),
             *(spread(list(column.get(name, {}).values()), 2) for column in cost.values()),
-            *("" if by_seed is baseline else text for text in (losses, gains)),
+            *(
+                "" if by_seed is baseline else differences(by_seed, baseline, score)
+                for score in ("clean", "mean")
+            ),
         ]
         rows.append(row)
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
@@ -128,17 +130,13 @@ def table(runs: Runs, further: Columns, cost: Columns) -> str:
 
 def plot(runs: Runs, names: list[str], path: Path) -> None:
     """Bars by corruption, a colour a method, each seed a dot; lines for the clean scores."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     chosen = {name: runs[name] for name in names}
     first = next(iter(next(iter(chosen.values())).values()))
     corruptions = list(first.corruptions)
     colours = ("#8a8f98", "#1f77b4", "#e08214", "#2ca02c")
     width = 0.8 / len(chosen)
-    figure, axes = plt.subplots(figsize=(11, 4.2))
+    figure = Figure(figsize=(11, 4.2))
+    axes = figure.subplots()
     for i, (name, by_seed) in enumerate(chosen.items()):
         scores = [[r.corruptions[c] for r in by_seed.values()] for c in corruptions]
         x = [j + (i - (len(chosen) - 1) / 2) * width for j in range(len(corruptions))]
@@ -162,12 +160,8 @@ def plot(runs: Runs, names: list[str], path: Path) -> None:
 
 def plot_trade_off(runs: Runs, path: Path) -> None:
     """Corrupted over clean, a point a method with the spread of its seeds; lines of retention."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(9, 6.4))
+    figure = Figure(figsize=(9, 6.4))
+    axes = figure.subplots()
     points: dict[str, tuple[float, float]] = {}
     for name, by_seed in runs.items():
         clean = [score.clean for score in by_seed.values()]
