@@ -6,9 +6,10 @@
 
 The variants of a case alternate in blocks, so that a drift of the machine's speed meets all of
 them. ``--merged`` adds the steps of an optimizer whose groups are merged, ``--channels-last`` the
-same with weights in that layout, ``--compile`` with the model compiled (of the step the forward
-pass with its loss, and so the backward pass). A variant that fails, for want of memory say, is
-written with its error.
+same with weights in that layout, ``--kept-casts`` forward passes for which autocast casts each
+weight once a block and not in each call, as the robustness loops have it, ``--compile`` the same
+with the model compiled (of the step the forward pass with its loss, and so the backward pass). A
+variant that fails, for want of memory say, is written with its error.
 
 Example:
     python benchmarks/attention.py --models 0 5 --channels-last --compile --out attention.json
@@ -22,8 +23,9 @@ import itertools
 import json
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +63,7 @@ class Variant:
     fused: bool
     merged: bool
     channels_last: bool
+    kept_casts: bool
     backend: str | None
 
     @property
@@ -69,6 +72,7 @@ class Variant:
         parts = ["fused" if self.fused else "stock"]
         parts += ["merged"] * self.merged
         parts += ["channels_last"] * self.channels_last
+        parts += ["kept_casts"] * self.kept_casts
         parts += [] if self.backend is None else ["compiled"]
         return " ".join(parts)
 
@@ -98,12 +102,25 @@ def variants(args: argparse.Namespace, part: str) -> list[Variant]:
     backends = [None] if args.compile is None else [None, args.compile]
     layouts = [False, True] if args.channels_last else [False]
     groups = [False, True] if args.merged and part == "step" else [False]
-    ways = itertools.product(backends, layouts, groups, [False, True])
-    return [Variant(fused, merged, layout, backend) for backend, layout, merged, fused in ways]
+    casts = [False, True] if args.kept_casts and part == "forward" else [False]
+    ways = itertools.product(backends, casts, layouts, groups, [False, True])
+    return [
+        Variant(fused, merged, layout, kept, backend)
+        for backend, kept, layout, merged, fused in ways
+    ]
 
 
-def forward(case: Case, variant: Variant) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The network, ready for a batch (N, 3, H, W)."""
+class KeptCasts(Stepper):
+    """Keeps over a block what autocast makes of the weights: the outermost one lets go of it."""
+
+    def run(self, steps: int, keep: bool) -> None:
+        """Some steps in a row."""
+        with torch.autocast(DEVICE.type, enabled=False):
+            super().run(steps, keep)
+
+
+def network(case: Case, variant: Variant) -> torch.nn.Module:
+    """The network with random weights."""
     init_default_scope("mmseg")
     torch.manual_seed(0)
     cfg = get_config(CONFIG.format(case.model))
@@ -111,24 +128,27 @@ def forward(case: Case, variant: Variant) -> Callable[[torch.Tensor], torch.Tens
     cfg.model.decode_head.norm_cfg = dict(type="BN")
     model = MODELS.build(cfg.model).to(DEVICE).eval()
     variant.prepare(model)
-    dtype = getattr(torch, case.dtype)
+    return model
 
-    @torch.no_grad()
-    def work(images: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(DEVICE.type, dtype, enabled=dtype != torch.float32):
-            return model(images, mode="tensor")
 
-    return work
+@torch.no_grad()
+def forward(model: torch.nn.Module, dtype: torch.dtype, images: torch.Tensor) -> torch.Tensor:
+    """The logits of a batch (N, 3, H, W)."""
+    with torch.autocast(DEVICE.type, dtype, enabled=dtype != torch.float32):
+        return model(images, mode="tensor")
 
 
 def forward_stepper(case: Case, variant: Variant) -> Stepper:
     """Times the network on one random batch."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(case.batch, 3, case.height, case.width, generator=generator)
-    loop = SimpleNamespace(run_iter=forward(case, variant))
+    model = network(case, variant)
+    run = partial(forward, model, getattr(torch, case.dtype))
+    loop = SimpleNamespace(run_iter=run, network=model)
     runner: Any = SimpleNamespace(train_loop=loop)  # all that a stepper asks a runner for
     batch: Any = images.to(DEVICE)
-    return Stepper(runner, batch, DEVICE.type == "cuda")
+    kind = KeptCasts if variant.kept_casts else Stepper
+    return kind(runner, batch, DEVICE.type == "cuda")
 
 
 def step_stepper(case: Case, variant: Variant, folder: str) -> Stepper:
@@ -214,6 +234,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--warm-up", type=int, default=10, help="untimed calls of each variant")
     parser.add_argument("--merged", action="store_true")
     parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--kept-casts", action="store_true")
     parser.add_argument("--compile", nargs="?", const="inductor", metavar="BACKEND")
     parser.add_argument("--out", type=Path, help="JSON file to write, anew after each case")
     return parser.parse_args(arguments)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from load_tool import load_tool
+from torch.utils._python_dispatch import TorchDispatchMode
 
 SMALL = [
     "--models", "0", "--dtypes", "float32", "--forward-size", "64x32", "--forward-batches", "1",
@@ -55,6 +56,46 @@ def test_the_forward_pass(script: Any, tmp_path: Path) -> None:
     assert all("nobody" in made.pop(name)["error"] for name in failed)
     check(made)
     assert all(0 <= own["relative_difference"] < 1e-4 for own in made.values())
+
+
+class Casts(TorchDispatchMode):
+    """Counts the casts to bfloat16."""
+
+    number = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.number += (kwargs or {}).get("dtype") is torch.bfloat16
+        return func(*args, **(kwargs or {}))
+
+
+def casts(stepper: Any, steps: int) -> int:
+    """How many a block of so many kept steps makes."""
+    with Casts() as counter:
+        stepper.run(steps, keep=True)
+    return counter.number
+
+
+def test_kept_casts_are_of_a_block(script: Any) -> None:
+    case = script.Case("forward", 0, "bfloat16", 1, 64, 32)
+    stock, kept = (
+        script.forward_stepper(case, script.Variant(False, False, False, keep, None))
+        for keep in (False, True)
+    )
+    weights = sum(p.ndim > 1 for p in kept.runner.train_loop.network.parameters())
+    a_call = casts(stock, 2) - casts(stock, 1)
+    assert a_call > weights
+    assert casts(kept, 2) - casts(kept, 1) <= a_call - weights
+    assert casts(kept, 2) == casts(kept, 2)  # they end with the block
+    assert casts(kept, 2) > weights
+    same = stock.runner.train_loop.run_iter, kept.runner.train_loop.run_iter
+    assert torch.equal(same[0](stock.batch), same[1](kept.batch))
+
+
+def test_the_variants_of_kept_casts(script: Any) -> None:
+    args = script.parse(["--kept-casts", "--merged"])
+    names = [variant.name for variant in script.variants(args, "forward")]
+    assert names == ["stock", "fused", "stock kept_casts", "fused kept_casts"]
+    assert "stock kept_casts" not in [v.name for v in script.variants(args, "step")]
 
 
 def test_the_training_step(script: Any, tmp_path: Path) -> None:
