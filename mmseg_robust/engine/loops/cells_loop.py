@@ -24,6 +24,21 @@ from mmseg_robust.evaluation.results import ImageResult, ResultSums
 from mmseg_robust.models.fused_attention import attention_as, check_attention
 
 
+@contextmanager
+def algorithms_by_rule() -> Iterator[None]:
+    """Has cuDNN choose its algorithms by rule, not by trials (``cudnn_benchmark`` of stock configs).
+
+    Which algorithm wins a trial differs from process to process, and with it the rounding: neither
+    two ranks nor a run that was killed would give the numbers of one to the bit.
+    """
+    trials = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = trials
+
+
 class CellsLoop(BaseLoop):
     """Tests images, clean and in all cells of a protocol, and keeps what its task asks for.
 
@@ -92,6 +107,7 @@ class CellsLoop(BaseLoop):
         """
         model = self.runner.model
         with (
+            algorithms_by_rule(),
             attention_as(model, self.attention),
             torch.autocast(model_device(model).type, enabled=False),
         ):

@@ -15,6 +15,7 @@ import torch
 from colour_runs import CLASSES, build, config, pipeline, scene, write_scenes
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from PIL import Image
 from small_runs import python, run_ranks
 
@@ -133,6 +134,25 @@ def test_autocast_casts_the_weights_once(
     anew = run(scenes, tmp_path / "anew", **half)
     assert len(dropped) > 20
     assert scores(kept[1]) == scores(anew[1])
+
+
+def test_cudnn_tries_no_algorithms(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What wins a trial differs between processes, and then so do the last bits."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    tries: list[bool] = []
+    test_step = BaseModel.test_step
+
+    def spy(self: BaseModel, data: dict) -> list:
+        tries.append(torch.backends.cudnn.benchmark)
+        return test_step(self, data)
+
+    monkeypatch.setattr(BaseModel, "test_step", spy)
+    changes = {"env_cfg.cudnn_benchmark": True, "test_dataloader.dataset.indices": 1}
+    run(scenes, tmp_path, **changes)
+    assert tries and not any(tries)
+    assert torch.backends.cudnn.benchmark, "what the config asks for holds elsewhere"
 
 
 def test_the_seed_matters(scenes: Path, tmp_path: Path, measured: tuple) -> None:
