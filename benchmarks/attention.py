@@ -154,8 +154,8 @@ def forward_stepper(case: Case, variant: Variant) -> Stepper:
 def step_stepper(case: Case, variant: Variant, folder: str) -> Stepper:
     """Times the training step."""
     settings = argparse.Namespace(
-        variant=case.model, size=case.width, dtype=case.dtype, merged=variant.merged
-    )
+        variant=case.model, size=case.width, dtype=case.dtype, merged=variant.merged, fused=False
+    )  # the variant fuses by itself
     runner = build(settings, "plain", folder)
     variant.prepare(runner.model)
     return Stepper(runner, random_batch(case.batch, case.width, DEVICE), DEVICE.type == "cuda")

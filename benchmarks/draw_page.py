@@ -37,11 +37,21 @@ The plain step's peak memory in the `step_time` files of B0, B0 with short block
 B5 at batch 2 still holds its warm-up, which the script leaves out by now: the ratios of memory in
 them are about 1 % too low.
 
-Whole evaluations of B5, of 500 images and in slide mode, steps at batch 8 and 200 steps of CWFA
-were measured with a card and 16 cores to themselves, while other cards of the machine trained.
+Whole evaluations of B5 and of 500 images, all in slide mode, those beside 4 stock workers, all
+steps at batch 8, 200 steps of CWFA, the files `b0_all`, `b5_kept_casts` and `series_cost` were
+measured with a card and 6 to 16 cores to themselves, while other cards of the machine trained.
 
-Since these measurements CWFA adds its shift in one kernel with its making, and the evaluation casts
-each weight once in fp16: neither is in the figures yet.
+CWFA adds its shift in one kernel with its making in the files `b0_cwfa`, `b0_all`, `series_cost`
+and `scaling`; the others are older. The evaluation casts each weight once in fp16 in `b5_slide`
+alone. A B0 step at batch 2 waits for the host, whose speed drifts by a fifth and more within a run:
+there the ratio of the device's work says more than that of the step. B5 in slide mode was timed
+beside a bare forward pass of two images alone, which waits for the host; larger batches are to
+come.
+
+All evaluations ran with cuDNN's trials of algorithms on, as stock configs have it. These differ
+from process to process, and so did the records of one GPU and of two in `scaling`; without them six
+images gave equal records. The robustness loops turn them off since; their times without are to
+come.
 
 ![The benchmarks with their bars](images/benchmarks.png)
 

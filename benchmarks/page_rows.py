@@ -111,6 +111,8 @@ def evaluation_rows(result: Result) -> Iterator[Row]:
     note = f"{number(outside)} of {number(own)} s are outside the forward pass"
     if outside < 0:
         note = f"{number(own)} s, the forward pass timed apart {number(own - outside)} s"
+    times = content["forward"]["ms_an_image"]
+    note += f" (batch {min(times, key=times.__getitem__)}, of {', '.join(times)} tried)"
     ratio = content["loop_over_forward"]
     # The bar is that of the whole protocol; a short one shows the report's fixed cost instead.
     whole = settings["protocol"] == "cityscapes-c" and settings["size"] == WHOLE_TEST["size"]
@@ -152,6 +154,8 @@ def counting_rows(result: Result) -> Iterator[Row]:
 
 def ratio_row(name: str, own: dict[str, Any], first: str) -> Row:
     """A step over the first one's; judged by rounds, in which what drifts cancels."""
+    if "error" in own:
+        return Row(f"step.{name}", f"{name}: step over {first}", "times", None, own["error"])
     others = own["ratio_of_medians"], own["ratio_of_minima"]
     ratio = own["ratio_by_round"]
     note = f"of medians {number(others[0])}, of minima {number(others[1])}"
@@ -168,11 +172,12 @@ def step_rows(result: Result) -> Iterator[Row]:
     """The training steps of the methods over the plain step."""
     settings = result.content["settings"]
     model = f"B{settings['variant']}, batch {settings['batch']}"
-    merged = ", merged groups" if settings.get("merged") else ""
+    model += ", merged groups" if settings.get("merged") else ""
+    model += ", fused attention" if settings.get("fused") else ""
     for name, own in result.content["results"].items():
         if name == "plain":
             continue
-        row = ratio_row(name, own, f"the plain one; {model}{merged}")
+        row = ratio_row(name, own, f"the plain one; {model}")
         panel = "step" if settings["variant"] == 0 else ""
         key = row.key if settings["batch"] == STEP_BATCH else ""  # the bars are for that one
         yield replace(row, key=key, panel=panel, label=f"{name} ({result.tag})")
@@ -239,7 +244,7 @@ def scaling_rows(result: Result) -> Iterator[Row]:
 def series_rows(result: Result) -> Iterator[Row]:
     """The steps of the runs of a series over its first."""
     results = result.content["results"]
-    first = next((n for n, own in results.items() if own["ratio_of_medians"] == 1), "the first")
+    first = next((n for n, own in results.items() if own.get("ratio_of_medians") == 1), "the first")
     for name, own in results.items():
         if name != first:
             yield replace(ratio_row(name, own, first), key="series")

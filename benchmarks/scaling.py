@@ -43,7 +43,7 @@ def train(args: argparse.Namespace, method: str, folder: Path) -> dict[str, floa
     """Times training steps; images a second over all ranks."""
     work_dir = folder / "train"
     work_dir.mkdir(exist_ok=True)
-    settings = argparse.Namespace(**vars(args), merged=True)
+    settings = argparse.Namespace(**vars(args), merged=True, fused=False)
     cfg = training_config(settings, method, str(work_dir))
     cfg.model.decode_head.norm_cfg = dict(type="SyncBN", requires_grad=True)  # as in stock
     cfg.launcher = LAUNCHER

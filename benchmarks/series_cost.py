@@ -67,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = {e["name"]: e for e in entries if not args.only or e["name"] in args.only}
     with tempfile.TemporaryDirectory() as folder:
         steppers = {name: stepper(entry, args, folder) for name, entry in chosen.items()}
-        take_turns(steppers, args)
+        failed = take_turns(steppers, args)
     report = dict(
         benchmark="series_cost",
-        results=compared(steppers, args.first or next(iter(chosen))),
+        results=compared(steppers, args.first or next(iter(chosen)), failed),
         **conditions(args, DEVICE.type == "cuda"),
     )
     write(report, args.out)

@@ -6,7 +6,9 @@ A step is the training loop's own: hooks, data preprocessing, forward, loss, bac
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
+import sys
 import time
 from typing import Any
 
@@ -152,20 +154,40 @@ class Stepper:
         return a.elapsed_time(b) if self.cuda else (b - a) * 1000
 
 
-def take_turns(steppers: dict[str, Stepper], args: argparse.Namespace) -> None:
+def warm_up(stepper: Stepper, steps: int) -> str:
+    """Untimed steps; the first line of the error if the device's memory is too small for them."""
+    try:
+        stepper.run(steps, keep=False)
+    except torch.OutOfMemoryError as error:
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    stepper.peak = 0  # choosing algorithms takes memory of its own
+    return ""
+
+
+def take_turns(steppers: dict[str, Stepper], args: argparse.Namespace) -> dict[str, str]:
     """Warms all up, then times blocks of each in turn, so that a drift meets all of them.
 
     ``args`` holds ``steps`` to time of each, at least, ``block``, how many in a row, ``warm_up``.
+    Those that the device's memory is too small for are taken out of ``steppers``.
+
+    Returns:
+        dict[str, str]: Of these the first line of their error.
     """
-    for stepper in steppers.values():
-        stepper.run(args.warm_up, keep=False)
-        stepper.peak = 0  # choosing algorithms takes memory of its own
+    failed = {}
+    for name in list(steppers):
+        error = warm_up(steppers[name], args.warm_up)
+        if error:
+            failed[name] = error
+            del steppers[name]
+            gc.collect()
+            torch.cuda.empty_cache()
     for _ in range(-(-args.steps // args.block)):
         for stepper in steppers.values():
             stepper.run(args.block, keep=True)
             stepper.run_drawing(args.block)
     for stepper in steppers.values():
         stepper.run_profiled(args.block)
+    return failed
 
 
 def summary(stepper: Stepper) -> dict[str, float]:
@@ -179,9 +201,15 @@ def summary(stepper: Stepper) -> dict[str, float]:
     )  # fmt: skip
 
 
-def compared(steppers: dict[str, Stepper], first: str) -> dict[str, dict[str, float]]:
-    """The summary of each, with its ratios to the first one."""
-    results = {name: summary(stepper) for name, stepper in steppers.items()}
+def compared(
+    steppers: dict[str, Stepper], first: str, failed: dict[str, str]
+) -> dict[str, dict[str, Any]]:
+    """The summary of each, with its ratios to the first one; of those that failed their error."""
+    if first in failed:
+        sys.exit(f"error: {first}, which the others are compared with: {failed[first]}")
+    results: dict[str, dict[str, Any]] = {
+        name: summary(stepper) for name, stepper in steppers.items()
+    }
     for name, row in results.items():
         row["ratio_of_medians"] = row["median_ms"] / results[first]["median_ms"]
         # Each block beside the first one's of its round: what drifts over minutes cancels.
@@ -193,4 +221,4 @@ def compared(steppers: dict[str, Stepper], first: str) -> dict[str, dict[str, fl
         own, plain = steppers[name].device_ms, steppers[first].device_ms
         if own is not None and plain is not None:
             row["device_ms"], row["ratio_of_device"] = own, own / plain
-    return results
+    return {**results, **{name: dict(error=error) for name, error in failed.items()}}

@@ -118,7 +118,8 @@ def test_the_minutes_of_the_whole_test(page: Any) -> None:
         variant=0, images=500, protocol="cityscapes-c", mode="whole", stock_severity=3,
         size=[2048, 1024], fp16=False,
     )  # fmt: skip
-    own = dict(loop=dict(seconds=450.0), forward=dict(seconds=400.0), loop_over_forward=1.125)
+    forward = dict(seconds=400.0, ms_an_image={"4": 12.0, "8": 11.0})
+    own = dict(loop=dict(seconds=450.0), forward=forward, loop_over_forward=1.125)
     stock = dict(times_faster_than_stock={"4": 6.5}, stock_seconds_by_workers={"4": 2925.0})
     stock["stock_as_released_seconds_by_workers"] = {"4": 4500.0}
     report = dict(settings=settings, passes=73, device="M", versions=VERSIONS, **own, **stock)

@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
+import torch
 from load_tool import load_tool
+
+
+class Stepper:
+    """Stands for a timed run; one that the memory is too small for fails."""
+
+    cuda, device_ms = False, None
+
+    def __init__(self, ms: float, fits: bool = True) -> None:
+        self.ms, self.fits, self.peak = ms, fits, 7
+        self.times: list[float] = []
+        self.blocks: list[float] = []
+
+    def run(self, steps: int, keep: bool) -> None:
+        if not self.fits:
+            raise torch.OutOfMemoryError("CUDA out of memory.\nMore about it.")
+        self.times += [self.ms] * steps * keep
+        self.blocks += [self.ms] * keep
+
+    def run_drawing(self, steps: int) -> None: ...
+
+    def run_profiled(self, steps: int) -> None: ...
+
+
+def test_what_does_not_fit_is_said_and_the_others_are_timed() -> None:
+    script = load_tool("../benchmarks/series_cost.py")
+    steppers: dict = {"plain": Stepper(2.0), "large": Stepper(1.0, fits=False), "sam": Stepper(4.0)}
+    args = argparse.Namespace(steps=4, block=2, warm_up=1)
+    failed = script.take_turns(steppers, args)
+    assert failed == {"large": "OutOfMemoryError: CUDA out of memory."}
+    results = script.compared(steppers, "plain", failed)
+    assert results["sam"]["ratio_by_round"] == 2 and results["sam"]["steps"] == 4
+    assert results["large"] == dict(error=failed["large"])
+    with pytest.raises(SystemExit, match="error: large, which the others are compared with"):
+        script.compared(steppers, "large", failed)
 
 
 def test_runs_beside_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """Make the results table (Markdown) and the charts of a series from its records.
 
 Numbers are means over seeds with the sample standard deviation; differences to the first run are
-taken seed by seed. ECE and flips (share of pixels that are predicted otherwise than at the next
-weaker severity) are those under the corruptions of the series' protocol, in percent. Step time and
-memory, over the first run's, come from what ``benchmarks/series_cost.py`` wrote.
+taken seed by seed. Runs that name another one as ``baseline`` (one of their own architecture, say)
+have a table of their own, with differences to that. ECE and flips (share of pixels that are
+predicted otherwise than at the next weaker severity) are those under the corruptions of the series'
+protocol, in percent. Step time, device time (the kernels alone, whatever the host does between
+them) and memory, over the first run's, come from what ``benchmarks/series_cost.py`` wrote.
 
 Example:
     python tools/results/make_table.py docs/results/camvid/series.json docs/results/camvid/runs \
@@ -32,12 +34,11 @@ Columns = dict[str, dict[str, dict[int, float]]]
 """Figures by column, name of the run and seed."""
 
 
-def read_runs(series: Path, folder: Path, split: str) -> Runs:
+def read_runs(series: dict, folder: Path, split: str) -> Runs:
     """Scores by name and seed, in the order of the series; what has no record yet is left out."""
-    content = json.loads(series.read_text())
-    protocol = get_protocol(content["protocol"])
+    protocol = get_protocol(series["protocol"])
     runs: Runs = {}
-    for entry in content["runs"]:
+    for entry in series["runs"]:
         paths = {s: folder / f"{entry['name']}.seed{s}.{split}.json" for s in entry["seeds"]}
         found = {
             seed: read_baseline(p, protocol).figures for seed, p in paths.items() if p.exists()
@@ -47,19 +48,28 @@ def read_runs(series: Path, folder: Path, split: str) -> Runs:
     return runs
 
 
-def further_columns(series: Path, folder: Path, split: str) -> Columns:
+def by_baseline(series: dict, runs: Runs) -> dict[str, Runs]:
+    """The runs that are held against the same one, under its name, it first if it is there."""
+    groups: dict[str, Runs] = {}
+    for entry in series["runs"]:
+        baseline = entry.get("baseline", series["runs"][0]["name"])
+        if entry["name"] in runs:
+            groups.setdefault(baseline, {})[entry["name"]] = runs[entry["name"]]
+    return groups
+
+
+def further_columns(series: dict, folder: Path, split: str) -> Columns:
     """The series' other protocols, ECE and flips, where there are records of them."""
-    content = json.loads(series.read_text())
     columns: Columns = {}
 
     def add(column: str, name: str, seed: int, value: float | None) -> None:
         if value is not None:
             columns.setdefault(column, {}).setdefault(name, {})[seed] = value
 
-    for entry in content["runs"]:
+    for entry in series["runs"]:
         name = entry["name"]
         for seed in entry["seeds"]:
-            for protocol in content.get("test_protocols", []):
+            for protocol in series.get("test_protocols", []):
                 path = folder / f"{name}.seed{seed}.{split}.{protocol}.json"
                 if path.exists():
                     add(protocol, name, seed, json.loads(path.read_text())["summary"]["mean"])
@@ -75,11 +85,19 @@ def further_columns(series: Path, folder: Path, split: str) -> Columns:
 def cost_columns(path: Path, names: list[str]) -> Columns:
     """Step time and peak memory over the first run's; one figure a run, not one a seed."""
     results = json.loads(path.read_text())["results"]
-    ratios = {"step time": "ratio_by_round", "memory": "ratio_of_peaks"}
+    ratios = {
+        "step time": "ratio_by_round", "device time": "ratio_of_device", "memory": "ratio_of_peaks"
+    }  # fmt: skip
+    timed = {name: results[name] for name in names if "error" not in results.get(name, ["error"])}
     return {
-        column: {name: {0: results[name][key]} for name in names if name in results}
+        column: {name: {0: own[key]} for name, own in timed.items() if key in own}
         for column, key in ratios.items()
     }
+
+
+def of_these(columns: Columns, runs: Runs) -> Columns:
+    """The columns that have a figure of these runs."""
+    return {column: own for column, own in columns.items() if own.keys() & runs.keys()}
 
 
 def spread(values: list[float], digits: int = 1) -> str:
@@ -228,7 +246,8 @@ def main() -> int:
     parser.add_argument("--trade-off", type=Path, help="PNG to draw: corrupted over clean")
     parser.add_argument("--cost", type=Path, help="JSON that benchmarks/series_cost.py wrote")
     args = parser.parse_args()
-    runs = read_runs(args.series, args.records, args.split)
+    series = json.loads(args.series.read_text())
+    runs = read_runs(series, args.records, args.split)
     if not runs:
         print(f"error: no records of split {args.split!r} in {args.records}", file=sys.stderr)
         return 2
@@ -239,19 +258,23 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    first = json.loads(args.series.read_text())["runs"][0]["name"]
-    if first not in runs:
-        print(
-            f"note: {first} has no record of split {args.split!r}; mCE and differences are to "
-            f"{next(iter(runs))}",
-            file=sys.stderr,
-        )
     cost = cost_columns(args.cost, list(runs)) if args.cost else {}
-    print(table(runs, further_columns(args.series, args.records, args.split), cost))
+    further = further_columns(series, args.records, args.split)
+    groups = by_baseline(series, runs)
+    tables = []
+    for first, group in groups.items():
+        if first not in group:
+            print(
+                f"note: {first} has no record of split {args.split!r}; mCE and differences are to "
+                f"{next(iter(group))}",
+                file=sys.stderr,
+            )
+        tables.append(table(group, of_these(further, group), of_these(cost, group)))
+    print("\n\n".join(tables))
     if args.plot:
         plot(runs, args.plot_runs or list(runs), args.plot)
     if args.trade_off:
-        plot_trade_off(runs, args.trade_off)
+        plot_trade_off(next(iter(groups.values())), args.trade_off)
     return 0
 
 

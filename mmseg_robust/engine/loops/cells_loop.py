@@ -26,7 +26,7 @@ from mmseg_robust.models.fused_attention import attention_as, check_attention
 
 @contextmanager
 def algorithms_by_rule() -> Iterator[None]:
-    """Has cuDNN choose its algorithms by rule, not by trials (``cudnn_benchmark`` of stock configs).
+    """Has cuDNN choose by rule, not by trials, which stock configs ask for (``cudnn_benchmark``).
 
     Which algorithm wins a trial differs from process to process, and with it the rounding: neither
     two ranks nor a run that was killed would give the numbers of one to the bit.

@@ -43,9 +43,8 @@ def test_means_spread_gain_and_mce():
 
 
 def test_further_columns_come_from_the_records_there_are(tmp_path):
-    series = tmp_path / "series.json"
     run = dict(name="a", seeds=[0, 1])
-    series.write_text(json.dumps(dict(protocol="demo", test_protocols=["cbar"], runs=[run])))
+    series = dict(protocol="demo", test_protocols=["cbar"], runs=[run])
     for name, summary in {
         "a.seed0.test": dict(ECE=0.25, flip_rate=None),
         "a.seed1.test": dict(ECE=0.5),
@@ -56,6 +55,23 @@ def test_further_columns_come_from_the_records_there_are(tmp_path):
         "ECE %": {"a": {0: 25.0, 1: 50.0}},
         "cbar": {"a": {1: 30.0}},
     }
+
+
+def test_runs_of_another_baseline_have_a_table_of_their_own():
+    series = dict(
+        runs=[
+            dict(name="plain"), dict(name="small", baseline="small"),
+            dict(name="small-cwfa", baseline="small"), dict(name="cwfa"), dict(name="not run"),
+        ]
+    )  # fmt: skip
+    runs = {name: {0: scores(50.0, 20.0)} for name in ("plain", "small", "small-cwfa", "cwfa")}
+    groups = make_table.by_baseline(series, runs)
+    assert {first: list(own) for first, own in groups.items()} == {
+        "plain": ["plain", "cwfa"],
+        "small": ["small", "small-cwfa"],
+    }
+    columns = {"step time": {"cwfa": {0: 2.0}}, "memory": {"small": {0: 1.0}}}
+    assert make_table.of_these(columns, groups["plain"]) == {"step time": {"cwfa": {0: 2.0}}}
 
 
 def test_draws_a_chart(tmp_path):
@@ -75,11 +91,16 @@ def test_draws_the_trade_off(tmp_path):
 
 def test_cost_columns(tmp_path):
     """Runs that were not timed, and timed ones that have no record, have no place in the table."""
-    rows = {name: dict(ratio_by_round=r, ratio_of_peaks=2 * r) for name, r in [("a", 1), ("b", 3)]}
+    rows: dict = {
+        name: dict(ratio_by_round=r, ratio_of_peaks=2 * r) for name, r in [("a", 1), ("b", 3)]
+    }
+    rows["a"]["ratio_of_device"] = 1.5
+    rows["d"] = dict(error="OutOfMemoryError: 1 GiB")
     path = tmp_path / "cost.json"
     path.write_text(json.dumps(dict(results=rows)))
-    assert make_table.cost_columns(path, ["a", "c"]) == {
+    assert make_table.cost_columns(path, ["a", "c", "d"]) == {
         "step time": {"a": {0: 1}},
+        "device time": {"a": {0: 1.5}},
         "memory": {"a": {0: 2}},
     }
 
