@@ -99,7 +99,9 @@ class PreflightHook(Hook):
         if not self._training:
             checkpoint_checks.check_whole(result, path, "test")
         elif runner._resume:
-            _check_resumable(checkpoint, path, runner.train_loop)
+            warning = _check_resumable(checkpoint, path, runner.train_loop)
+            if warning:
+                runner.logger.warning(warning)
             checkpoint_checks.check_whole(result, path, "resume")
         else:
             warning = checkpoint_checks.check_start(result, path)
@@ -126,11 +128,11 @@ class PreflightHook(Hook):
                 dataset_checks.check_label_values(labels, *_allowed_labels(head), path)
 
 
-def _check_resumable(checkpoint: dict, path: str, loop: BaseLoop) -> None:
+def _check_resumable(checkpoint: dict, path: str, loop: BaseLoop) -> str:
     """Raise an InputError if a checkpoint holds no state of a run or is past the end of this one.
 
     The second happens where the start of a fine-tuning run is resumed from: the run would end at
-    once, with those weights for its own.
+    once, with those weights for its own. At the very end it is a warning, which is returned.
     """
     missing = [key for key in ("meta", "message_hub") if key not in checkpoint]
     if missing:
@@ -147,6 +149,9 @@ def _check_resumable(checkpoint: dict, path: str, loop: BaseLoop) -> None:
             f"ends at {unit} {end}. To start from its weights, give it as load_from without "
             "--resume; to train further, give the run a later end."
         )
+    if reached == end:
+        return f"Nothing is left to train: '{path}' is of {unit} {end}, the run's last."
+    return ""
 
 
 def _bare_model(runner: Runner) -> torch.nn.Module:

@@ -347,4 +347,7 @@ def test_resuming_past_the_end(clean: Path, checkpoint: Path, tmp_path: Path, un
         return own
 
     refuse(cfg(4), tmp_path, f"it is of {unit} 5", f"ends at {unit} 4", resume=True)
-    assert train(cfg(5), tmp_path, resume=True) == 0  # a finished run, started once more
+    assert train(cfg(5), tmp_path / "again", resume=True) == 0  # a finished run, once more
+    (log,) = (tmp_path / "again").rglob("*.log")
+    said = f"Nothing is left to train: '{longer}' is of {unit} 5, the run's last."
+    assert said in log.read_text()
