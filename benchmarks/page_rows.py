@@ -239,6 +239,9 @@ def scaling_rows(result: Result) -> Iterator[Row]:
             key = f"scaling.{part}" if judged else ""
             own = name if part == name else f"{part}, {name}"
             yield Row(key, f"{gpus} GPUs: {own}", unit, times, note)
+        if not row.get("equal_records", True):
+            what = f"{gpus} GPUs: the records of {first} GPU"
+            yield Row("", what, "", None, "other counts")
 
 
 def series_rows(result: Result) -> Iterator[Row]:

@@ -110,6 +110,7 @@ def test_two_gpus(page: Any, times: float, verdict: str) -> None:
     text = page(scaling_h200=dict(report, times_the_first={"1": {"plain": 1.0}, "2": row}))
     assert line_of(text, "2 GPUs: training, plain")[3] == verdict
     assert line_of(text, "2 GPUs: evaluation")[3:5] == ["met", "records DIFFER"]
+    assert "2 GPUs: the records of 1 GPU: failed" in section(text, "What misses its bar")
     assert "scaling.py --gpus 1 2 --out" in text
 
 
