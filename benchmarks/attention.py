@@ -7,9 +7,10 @@
 The variants of a case alternate in blocks, so that a drift of the machine's speed meets all of
 them. ``--merged`` adds the steps of an optimizer whose groups are merged, ``--channels-last`` the
 same with weights in that layout, ``--kept-casts`` forward passes for which autocast casts each
-weight once a block and not in each call, as the robustness loops have it, ``--compile`` the same
-with the model compiled (of the step the forward pass with its loss, and so the backward pass). A
-variant that fails, for want of memory say, is written with its error.
+weight once a block and not in each call, as the robustness loops have it, ``--compile`` all but
+these with the model compiled, whose graph casts in each call (of the step the forward pass with its
+loss, and so the backward pass). A variant that fails, for want of memory say, is written with its
+error.
 
 Example:
     python benchmarks/attention.py --models 0 5 --channels-last --compile --out attention.json
@@ -97,16 +98,18 @@ def cases(args: argparse.Namespace) -> Iterator[Case]:
             yield Case(part, model, dtype, args.step_batch, args.step_size, args.step_size)
 
 
-def variants(args: argparse.Namespace, part: str) -> list[Variant]:
-    """The variants of a part that were asked for, stock first."""
+def variants(args: argparse.Namespace, part: str, dtype: str) -> list[Variant]:
+    """The variants of a part in a type that were asked for, stock first."""
     backends = [None] if args.compile is None else [None, args.compile]
     layouts = [False, True] if args.channels_last else [False]
     groups = [False, True] if args.merged and part == "step" else [False]
-    casts = [False, True] if args.kept_casts and part == "forward" else [False]
+    casting = part == "forward" and dtype != "float32"
+    casts = [False, True] if args.kept_casts and casting else [False]
     ways = itertools.product(backends, casts, layouts, groups, [False, True])
     return [
         Variant(fused, merged, layout, kept, backend)
         for backend, kept, layout, merged, fused in ways
+        if not (kept and backend)
     ]
 
 
@@ -177,7 +180,8 @@ def warmed_up(args: argparse.Namespace, case: Case, variant: Variant, folder: st
 
 def run_case(args: argparse.Namespace, case: Case, folder: str) -> dict[str, Any]:
     """Times all variants of a case."""
-    made = {v.name: warmed_up(args, case, v, folder) for v in variants(args, case.part)}
+    chosen = variants(args, case.part, case.dtype)
+    made = {variant.name: warmed_up(args, case, variant, folder) for variant in chosen}
     steppers = {name: own for name, own in made.items() if isinstance(own, Stepper)}
     for _ in range(-(-args.steps // args.block)):
         for stepper in steppers.values():

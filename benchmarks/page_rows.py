@@ -111,8 +111,8 @@ def evaluation_rows(result: Result) -> Iterator[Row]:
     note = f"{number(outside)} of {number(own)} s are outside the forward pass"
     if outside < 0:
         note = f"{number(own)} s, the forward pass timed apart {number(own - outside)} s"
-    times = content["forward"]["ms_an_image"]
-    note += f" (batch {min(times, key=times.__getitem__)}, of {', '.join(times)} tried)"
+    by_batch = content["forward"]["ms_an_image"]
+    note += f" (batch {min(by_batch, key=by_batch.__getitem__)}, of {', '.join(by_batch)} tried)"
     ratio = content["loop_over_forward"]
     # The bar is that of the whole protocol; a short one shows the report's fixed cost instead.
     whole = settings["protocol"] == "cityscapes-c" and settings["size"] == WHOLE_TEST["size"]
@@ -154,8 +154,9 @@ def counting_rows(result: Result) -> Iterator[Row]:
 
 def ratio_row(name: str, own: dict[str, Any], first: str) -> Row:
     """A step over the first one's; judged by rounds, in which what drifts cancels."""
+    what = f"{name}: step over {first}"
     if "error" in own:
-        return Row(f"step.{name}", f"{name}: step over {first}", "times", None, own["error"])
+        return Row(f"step.{name}", what, "times", None, own["error"])
     others = own["ratio_of_medians"], own["ratio_of_minima"]
     ratio = own["ratio_by_round"]
     note = f"of medians {number(others[0])}, of minima {number(others[1])}"
@@ -165,7 +166,7 @@ def ratio_row(name: str, own: dict[str, Any], first: str) -> Row:
     if "ratio_of_peaks" in own:
         note += f", memory x{number(own['ratio_of_peaks'])}"
     spread = min(ratio, *others), max(ratio, *others)
-    return Row(f"step.{name}", f"{name}: step over {first}", "times", ratio, note, "", name, spread)
+    return Row(f"step.{name}", what, "times", ratio, note, "", name, spread)
 
 
 def step_rows(result: Result) -> Iterator[Row]:
@@ -184,7 +185,10 @@ def step_rows(result: Result) -> Iterator[Row]:
 
 
 def attention_rows(result: Result) -> Iterator[Row]:
-    """The variants beside stock. The fastest is judged: of a step by whatever means it is."""
+    """The variants beside stock. The fastest is judged, of a forward pass the fastest fused one.
+
+    By whatever other means it is; what fused attention adds to some of these has a row of its own.
+    """
     for case in result.content["cases"]:
         part, panel = case["part"], {"forward": "forward", "step": "training"}[case["part"]]
         stem = f"B{case['model']}, batch {case['batch']}"
@@ -201,7 +205,8 @@ def attention_rows(result: Result) -> Iterator[Row]:
                 yield Row(key, title, "times faster", None, note)
             elif name != "stock":
                 yield attention_row(key, title, own, panel, f"{stem}: {name}")
-        yield from over_merged(timed, what)
+        for means, name in (("merged", "merged groups"), ("kept_casts", "kept casts")):
+            yield from over_same(timed, what, means, name)
 
 
 def attention_row(key: str, what: str, own: dict[str, Any], panel: str, label: str) -> Row:
@@ -214,12 +219,13 @@ def attention_row(key: str, what: str, own: dict[str, Any], panel: str, label: s
     return Row(key, what, "times faster", ratio, note, panel, label, spread)
 
 
-def over_merged(timed: dict[str, dict[str, Any]], what: str) -> Iterator[Row]:
-    """What fused attention adds where both have merged groups."""
-    if "stock merged" in timed and "fused merged" in timed:
-        ratio = timed["stock merged"]["median_ms"] / timed["fused merged"]["median_ms"]
-        note = "of medians; what fused attention adds to merged groups"
-        yield Row("", f"fused merged over stock merged: {what}", "times faster", ratio, note)
+def over_same(timed: dict[str, dict[str, Any]], what: str, means: str, name: str) -> Iterator[Row]:
+    """What fused attention adds where stock has another means, too."""
+    stock, fused = f"stock {means}", f"fused {means}"
+    if stock in timed and fused in timed:
+        ratio = timed[stock]["median_ms"] / timed[fused]["median_ms"]
+        note = f"of medians; what fused attention adds to {name}"
+        yield Row("", f"{fused} over {stock}: {what}", "times faster", ratio, note)
 
 
 def scaling_rows(result: Result) -> Iterator[Row]:
@@ -247,7 +253,7 @@ def scaling_rows(result: Result) -> Iterator[Row]:
 def series_rows(result: Result) -> Iterator[Row]:
     """The steps of the runs of a series over its first."""
     results = result.content["results"]
-    first = next((n for n, own in results.items() if own.get("ratio_of_medians") == 1), "the first")
+    first = result.content["settings"].get("first") or next(iter(results))
     for name, own in results.items():
         if name != first:
             yield replace(ratio_row(name, own, first), key="series")

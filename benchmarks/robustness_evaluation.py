@@ -4,8 +4,8 @@ Three times over the same drawn street scenes, the same SegFormer with random we
 test mode:
 
 * ``loop``: ``RobustnessTestLoop`` from the first image read to the report written;
-* ``forward``: the model alone on as many images in memory, with the loop's attention, upsampling
-  and argmax included, at its best batch size;
+* ``forward``: the model alone on as many images in memory, with the loop's attention, algorithms
+  and casts of the weights, upsampling and argmax included, at its best batch size;
 * ``stock``: MMSegmentation's test loop once for every cell, each image corrupted in the data
   loader's workers by the mended ``imagecorruptions`` with the exact glass blur, attention as the
   stock code has it. Building the model anew for each cell, which users' scripts do, is not counted.
@@ -52,6 +52,7 @@ from mmseg_robust.compat import load_imagecorruptions
 from mmseg_robust.corruptions import Cell, get_protocol
 from mmseg_robust.corruptions.glass_blur_reference import glass_blur
 from mmseg_robust.datasets.synthetic_streets import draw_scene
+from mmseg_robust.engine.loops.cells_loop import algorithms_by_rule
 from mmseg_robust.evaluation.provenance import package_versions
 from mmseg_robust.models.fused_attention import ATTENTION, attention_as
 
@@ -153,8 +154,10 @@ def time_forward(args: argparse.Namespace, root: Path, passes: int) -> dict[str,
             ):
                 model.predict(inputs, samples)
 
-        work()
-        by_batch[batch] = statistics.median(seconds(work) for _ in range(args.repeats)) / batch
+        with algorithms_by_rule(), torch.autocast(device.type, enabled=False):  # as the loop
+            work()
+            times = [seconds(work) for _ in range(args.repeats)]
+        by_batch[batch] = statistics.median(times) / batch
     best = min(by_batch.values())
     return {
         "seconds": best * args.images * passes,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     args = parse(arguments)
     entries = json.loads(args.series.read_text())["runs"]
+    names = [entry["name"] for entry in entries]
+    unknown = {*args.only, *([args.first] if args.first else [])} - set(names)
+    if unknown:
+        sys.exit(f"error: {args.series} has no run {', '.join(sorted(unknown))}; it has: {names}")
     chosen = {e["name"]: e for e in entries if not args.only or e["name"] in args.only}
+    if args.first and args.first not in chosen:
+        sys.exit(f"error: --first {args.first} is not among --only {' '.join(args.only)}")
     with tempfile.TemporaryDirectory() as folder:
         steppers = {name: stepper(entry, args, folder) for name, entry in chosen.items()}
         failed = take_turns(steppers, args)

@@ -10,6 +10,8 @@ import gc
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import mmseg_robust  # isort: skip  # noqa: F401  (mends what MMSegmentation's import needs)
@@ -154,13 +156,12 @@ class Stepper:
         return a.elapsed_time(b) if self.cuda else (b - a) * 1000
 
 
-def warm_up(stepper: Stepper, steps: int) -> str:
-    """Untimed steps; the first line of the error if the device's memory is too small for them."""
+def lack_of_memory(work: Callable[[], None]) -> str:
+    """Does it; the first line of the error if the device's memory is too small for it."""
     try:
-        stepper.run(steps, keep=False)
-    except torch.OutOfMemoryError as error:
+        work()
+    except torch.cuda.OutOfMemoryError as error:
         return f"{type(error).__name__}: {error}".splitlines()[0]
-    stepper.peak = 0  # choosing algorithms takes memory of its own
     return ""
 
 
@@ -168,25 +169,34 @@ def take_turns(steppers: dict[str, Stepper], args: argparse.Namespace) -> dict[s
     """Warms all up, then times blocks of each in turn, so that a drift meets all of them.
 
     ``args`` holds ``steps`` to time of each, at least, ``block``, how many in a row, ``warm_up``.
-    Those that the device's memory is too small for are taken out of ``steppers``.
+    Those that the device's memory is too small for beside the others are taken out of ``steppers``.
 
     Returns:
         dict[str, str]: Of these the first line of their error.
     """
-    failed = {}
-    for name in list(steppers):
-        error = warm_up(steppers[name], args.warm_up)
-        if error:
-            failed[name] = error
-            del steppers[name]
-            gc.collect()
-            torch.cuda.empty_cache()
+    failed: dict[str, str] = {}
+
+    def each(work: Callable[[Stepper], None]) -> None:
+        for name in list(steppers):
+            error = lack_of_memory(partial(work, steppers[name]))
+            if error:
+                failed[name] = error
+                del steppers[name]
+                gc.collect()
+                torch.cuda.empty_cache()
+
+    def warm_up(stepper: Stepper) -> None:
+        stepper.run(args.warm_up, keep=False)
+        stepper.peak = 0  # choosing algorithms takes memory of its own
+
+    def block(stepper: Stepper) -> None:
+        stepper.run(args.block, keep=True)
+        stepper.run_drawing(args.block)
+
+    each(warm_up)
     for _ in range(-(-args.steps // args.block)):
-        for stepper in steppers.values():
-            stepper.run(args.block, keep=True)
-            stepper.run_drawing(args.block)
-    for stepper in steppers.values():
-        stepper.run_profiled(args.block)
+        each(block)
+    each(lambda stepper: stepper.run_profiled(args.block))
     return failed
 
 

@@ -9,12 +9,15 @@ import copy
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 from PIL import Image
@@ -55,6 +58,29 @@ def write_scenes(root: Path, count: int = 4, **size: int) -> Path:
         Image.fromarray(image).save(root / "img" / f"{index}.png")
         Image.fromarray(label).save(root / "ann" / f"{index}.png")
     return root
+
+
+def flags_of_cudnn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool, bool]]:
+    """Where steps of a model will be noted, each with cuDNN's ``benchmark`` and ``deterministic``.
+
+    The flags are put back at the end of the test.
+    """
+    cudnn, seen = torch.backends.cudnn, []
+    for flag in ("benchmark", "deterministic"):
+        monkeypatch.setattr(cudnn, flag, False)
+
+    def spied(name: str) -> Callable[..., Any]:
+        step = getattr(BaseModel, name)
+
+        def spy(*arguments: Any, **named: Any) -> Any:
+            seen.append((name, cudnn.benchmark, cudnn.deterministic))
+            return step(*arguments, **named)
+
+        return spy
+
+    for name in ("train_step", "test_step"):
+        monkeypatch.setattr(BaseModel, name, spied(name))
+    return seen
 
 
 def pipeline(scale: tuple[int, int] = (80, 60)) -> list[dict[str, Any]]:

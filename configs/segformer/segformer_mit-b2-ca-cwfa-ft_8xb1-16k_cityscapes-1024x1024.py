@@ -1,6 +1,6 @@
-# Fine-tuning of MMSegmentation's trained SegFormer-B2 with combined augmentations and CWFA, one draw
-# a sample for all stages: the second best on CamVid (docs/results/camvid). The schedule is that of
-# the fine-tuning with CWFA alone.
+# Fine-tuning of MMSegmentation's trained SegFormer-B2 with combined augmentations and CWFA, drawn
+# once a sample for all stages: the second best on CamVid (docs/results/camvid). The schedule is
+# that of the fine-tuning with CWFA alone.
 _base_ = ["./segformer_mit-b2-cwfa-ft_8xb1-16k_cityscapes-1024x1024.py"]
 model = dict(
     type="MultiViewEncoderDecoder",

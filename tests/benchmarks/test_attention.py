@@ -92,10 +92,14 @@ def test_kept_casts_are_of_a_block(script: Any) -> None:
 
 
 def test_the_variants_of_kept_casts(script: Any) -> None:
-    args = script.parse(["--kept-casts", "--merged"])
-    names = [variant.name for variant in script.variants(args, "forward")]
-    assert names == ["stock", "fused", "stock kept_casts", "fused kept_casts"]
-    assert "stock kept_casts" not in [v.name for v in script.variants(args, "step")]
+    args = script.parse(["--kept-casts", "--merged", "--compile"])
+
+    def names(part: str, dtype: str) -> list[str]:
+        return [variant.name for variant in script.variants(args, part, dtype)]
+
+    eager = ["stock", "fused", "stock kept_casts", "fused kept_casts"]
+    assert names("forward", "bfloat16") == [*eager, "stock compiled", "fused compiled"]
+    assert "kept_casts" not in " ".join(names("forward", "float32") + names("step", "bfloat16"))
 
 
 def test_the_training_step(script: Any, tmp_path: Path) -> None:

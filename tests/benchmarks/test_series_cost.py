@@ -16,33 +16,57 @@ class Stepper:
 
     cuda, device_ms = False, None
 
-    def __init__(self, ms: float, fits: bool = True) -> None:
+    def __init__(self, ms: float, fits: bool | None = True) -> None:
         self.ms, self.fits, self.peak = ms, fits, 7
         self.times: list[float] = []
         self.blocks: list[float] = []
 
     def run(self, steps: int, keep: bool) -> None:
-        if not self.fits:
-            raise torch.OutOfMemoryError("CUDA out of memory.\nMore about it.")
+        if self.fits is False:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nMore about it.")
         self.times += [self.ms] * steps * keep
         self.blocks += [self.ms] * keep
 
     def run_drawing(self, steps: int) -> None: ...
 
-    def run_profiled(self, steps: int) -> None: ...
+    def run_profiled(self, steps: int) -> None:
+        if self.fits is None:
+            raise torch.cuda.OutOfMemoryError("Late.")
 
 
 def test_what_does_not_fit_is_said_and_the_others_are_timed() -> None:
     script = load_tool("../benchmarks/series_cost.py")
-    steppers: dict = {"plain": Stepper(2.0), "large": Stepper(1.0, fits=False), "sam": Stepper(4.0)}
+    steppers: dict = {
+        "plain": Stepper(2.0), "large": Stepper(1.0, fits=False), "sam": Stepper(4.0),
+        "late": Stepper(3.0, fits=None),
+    }  # fmt: skip
     args = argparse.Namespace(steps=4, block=2, warm_up=1)
     failed = script.take_turns(steppers, args)
-    assert failed == {"large": "OutOfMemoryError: CUDA out of memory."}
+    assert failed == {
+        "large": "OutOfMemoryError: CUDA out of memory.",
+        "late": "OutOfMemoryError: Late.",
+    }
     results = script.compared(steppers, "plain", failed)
     assert results["sam"]["ratio_by_round"] == 2 and results["sam"]["steps"] == 4
     assert results["large"] == dict(error=failed["large"])
     with pytest.raises(SystemExit, match="error: large, which the others are compared with"):
         script.compared(steppers, "large", failed)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only", "plain", "tpyo"], "has no run tpyo; it has: ['plain', 'other']"),
+        (["--first", "tpyo"], "has no run tpyo"),
+        (["--only", "other", "--first", "plain"], "--first plain is not among --only other"),
+    ],
+)
+def test_unknown_names_are_refused(tmp_path: Path, options: list[str], words: str) -> None:
+    series = tmp_path / "series.json"
+    series.write_text(json.dumps(dict(runs=[dict(name="plain"), dict(name="other")])))
+    with pytest.raises(SystemExit) as ended:
+        load_tool("../benchmarks/series_cost.py").main([str(series), *options])
+    assert words in str(ended.value)
 
 
 def test_runs_beside_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,12 +49,24 @@ def read_runs(series: dict, folder: Path, split: str) -> Runs:
 
 
 def by_baseline(series: dict, runs: Runs) -> dict[str, Runs]:
-    """The runs that are held against the same one, under its name, it first if it is there."""
+    """The runs that are held against the same one, under its name, it first if it is there.
+
+    Raises:
+        ValueError: If a ``baseline`` is no run of the series.
+    """
+    baselines = {e["name"]: e.get("baseline", series["runs"][0]["name"]) for e in series["runs"]}
+    named = set(baselines.values())
+    if unknown := named - baselines.keys():
+        raise ValueError(
+            f"the baseline {', '.join(sorted(unknown))} is no run of the series; it has: "
+            f"{', '.join(baselines)}"
+        )
     groups: dict[str, Runs] = {}
-    for entry in series["runs"]:
-        baseline = entry.get("baseline", series["runs"][0]["name"])
-        if entry["name"] in runs:
-            groups.setdefault(baseline, {})[entry["name"]] = runs[entry["name"]]
+    for first in dict.fromkeys(baselines.values()):
+        others = [n for n, own in baselines.items() if own == first and n not in named]
+        group = {name: runs[name] for name in [first, *others] if name in runs}
+        if group:
+            groups[first] = group
     return groups
 
 
@@ -83,15 +95,22 @@ def further_columns(series: dict, folder: Path, split: str) -> Columns:
 
 
 def cost_columns(path: Path, names: list[str]) -> Columns:
-    """Step time and peak memory over the first run's; one figure a run, not one a seed."""
+    """Step time, device time and peak memory over the first of the names; one figure a run.
+
+    None where that one was not timed: what the others are over is another run then.
+    """
     results = json.loads(path.read_text())["results"]
     ratios = {
         "step time": "ratio_by_round", "device time": "ratio_of_device", "memory": "ratio_of_peaks"
     }  # fmt: skip
-    timed = {name: results[name] for name in names if "error" not in results.get(name, ["error"])}
+    timed = {n: results[n] for n in names if n in results and "error" not in results[n]}
+    if names[0] not in timed:
+        return {}
+    first = timed[names[0]]
     return {
-        column: {name: {0: own[key]} for name, own in timed.items() if key in own}
+        column: {name: {0: own[key] / first[key]} for name, own in timed.items()}
         for column, key in ratios.items()
+        if key in first
     }
 
 
@@ -258,9 +277,16 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    cost = cost_columns(args.cost, list(runs)) if args.cost else {}
     further = further_columns(series, args.records, args.split)
-    groups = by_baseline(series, runs)
+    try:
+        groups = by_baseline(series, runs)
+    except ValueError as error:
+        print(f"error: {args.series}: {error}", file=sys.stderr)
+        return 2
+    main_group = series["runs"][0]["name"]
+    if args.trade_off and main_group not in groups:
+        print(f"error: no records of {main_group} and the runs beside it to draw", file=sys.stderr)
+        return 2
     tables = []
     for first, group in groups.items():
         if first not in group:
@@ -269,12 +295,13 @@ def main() -> int:
                 f"{next(iter(group))}",
                 file=sys.stderr,
             )
-        tables.append(table(group, of_these(further, group), of_these(cost, group)))
+        cost = cost_columns(args.cost, list(group)) if args.cost else {}
+        tables.append(table(group, of_these(further, group), cost))
     print("\n\n".join(tables))
     if args.plot:
         plot(runs, args.plot_runs or list(runs), args.plot)
     if args.trade_off:
-        plot_trade_off(next(iter(groups.values())), args.trade_off)
+        plot_trade_off(groups[main_group], args.trade_off)
     return 0
 
 

@@ -29,14 +29,17 @@ def algorithms_by_rule() -> Iterator[None]:
     """Has cuDNN choose by rule, not by trials, which stock configs ask for (``cudnn_benchmark``).
 
     Which algorithm wins a trial differs from process to process, and with it the rounding: neither
-    two ranks nor a run that was killed would give the numbers of one to the bit.
+    two ranks nor a run that was killed would give the numbers of one to the bit. PyTorch remembers
+    a choice without how it was made, but apart for deterministic algorithms: asked for those, a
+    validation does not meet the trials of its training, nor the training those choices.
     """
-    trials = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = False
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    cudnn.benchmark, cudnn.deterministic = False, True
     try:
         yield
     finally:
-        torch.backends.cudnn.benchmark = trials
+        cudnn.benchmark, cudnn.deterministic = before
 
 
 class CellsLoop(BaseLoop):

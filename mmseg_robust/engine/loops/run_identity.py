@@ -45,6 +45,7 @@ def run_identity(
         "config": _digest(f"{tested}{dataset}".encode()),
         "images": f"{len(paths)}, {_digest(names.encode())}",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "cudnn": "deterministic, by rule",  # see algorithms_by_rule
         "tf32": [torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32],
         "torch": torch.__version__,
         "mmseg_robust": mmseg_robust.__version__,

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from colour_runs import CLASSES, build, config, pipeline, scene, write_scenes
+from colour_runs import CLASSES, build, config, flags_of_cudnn, pipeline, scene, write_scenes
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel
 from PIL import Image
 from small_runs import python, run_ranks
 
@@ -136,23 +135,24 @@ def test_autocast_casts_the_weights_once(
     assert scores(kept[1]) == scores(anew[1])
 
 
+@pytest.mark.parametrize("fails", [False, True])
 def test_cudnn_tries_no_algorithms(
-    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     """What wins a trial differs between processes, and then so do the last bits."""
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    tries: list[bool] = []
-    test_step = BaseModel.test_step
-
-    def spy(self: BaseModel, data: dict) -> list:
-        tries.append(torch.backends.cudnn.benchmark)
-        return test_step(self, data)
-
-    monkeypatch.setattr(BaseModel, "test_step", spy)
+    flags = flags_of_cudnn(monkeypatch)
+    if fails:
+        monkeypatch.setattr(CellsLoop, "_test", interrupted)
     changes = {"env_cfg.cudnn_benchmark": True, "test_dataloader.dataset.indices": 1}
-    run(scenes, tmp_path, **changes)
-    assert tries and not any(tries)
-    assert torch.backends.cudnn.benchmark, "what the config asks for holds elsewhere"
+    with pytest.raises(KeyboardInterrupt) if fails else nullcontext():
+        run(scenes, tmp_path, **changes)
+    assert set(flags) == (set() if fails else {("test_step", False, True)})
+    cudnn = torch.backends.cudnn
+    assert (cudnn.benchmark, cudnn.deterministic) == (True, False), "as the config asks for"
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_the_seed_matters(scenes: Path, tmp_path: Path, measured: tuple) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from colour_runs import build, config, write_scenes
+from colour_runs import build, config, flags_of_cudnn, write_scenes
 from mmengine.config import Config
 
 from mmseg_robust.corruptions import get_protocol
@@ -44,6 +44,14 @@ def test_it_gives_the_numbers_of_the_test_loop(scenes: Path, tmp_path: Path) -> 
     for name in ("clean", "mean", "retention", *groups):
         assert validated[f"robustness/{name}"] == tested[f"robustness/{name}"]
     assert validated["robustness/retention"] < 100
+
+
+def test_cudnn_tries_algorithms_in_training_alone(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = flags_of_cudnn(monkeypatch)
+    build(validating(scenes, tmp_path, **{"env_cfg.cudnn_benchmark": True})).train()
+    assert set(flags) == {("train_step", True, False), ("test_step", False, True)}
 
 
 def test_the_best_checkpoint_follows_retention(scenes: Path, tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_further_columns_come_from_the_records_there_are(tmp_path):
 def test_runs_of_another_baseline_have_a_table_of_their_own():
     series = dict(
         runs=[
-            dict(name="plain"), dict(name="small", baseline="small"),
-            dict(name="small-cwfa", baseline="small"), dict(name="cwfa"), dict(name="not run"),
+            dict(name="plain"), dict(name="small-cwfa", baseline="small"), dict(name="cwfa"),
+            dict(name="small"), dict(name="not run"),
         ]
     )  # fmt: skip
     runs = {name: {0: scores(50.0, 20.0)} for name in ("plain", "small", "small-cwfa", "cwfa")}
@@ -98,11 +98,15 @@ def test_cost_columns(tmp_path):
     rows["d"] = dict(error="OutOfMemoryError: 1 GiB")
     path = tmp_path / "cost.json"
     path.write_text(json.dumps(dict(results=rows)))
-    assert make_table.cost_columns(path, ["a", "c", "d"]) == {
-        "step time": {"a": {0: 1}},
-        "device time": {"a": {0: 1.5}},
-        "memory": {"a": {0: 2}},
+    rows["b"]["ratio_of_device"] = 4.5
+    path.write_text(json.dumps(dict(results=rows)))
+    assert make_table.cost_columns(path, ["a", "b", "c", "d"]) == {
+        "step time": {"a": {0: 1}, "b": {0: 3}},
+        "device time": {"a": {0: 1}, "b": {0: 3}},
+        "memory": {"a": {0: 1}, "b": {0: 3}},
     }
+    assert make_table.cost_columns(path, ["b"])["memory"] == {"b": {0: 1}}
+    assert make_table.cost_columns(path, ["c", "a"]) == {}, "over another run"
 
 
 def test_no_records(tmp_path, monkeypatch, capsys):
@@ -114,17 +118,31 @@ def test_no_records(tmp_path, monkeypatch, capsys):
 
 
 def test_runs_without_records(tmp_path, monkeypatch, capsys):
-    """A chart of them is refused; a first run without any is said."""
-    series = ROOT / "docs/results/camvid/series.json"
-    command = ["make_table.py", str(series), str(series.parent / "runs"), "--split", "val"]
-    monkeypatch.setattr("sys.argv", [*command, "--plot-runs", "nobody"])
-    assert make_table.main() == 2
-    assert "no records of nobody to plot; there are: cwfa" in capsys.readouterr().err
-    monkeypatch.setattr("sys.argv", command)
-    assert make_table.main() == 0
-    assert (
-        "note: plain has no record of split 'val'; mCE and differences" in capsys.readouterr().err
-    )
+    """A chart of them is refused, and a baseline that is no run; a baseline without any is said."""
+    results = ROOT / "docs/results/camvid"
+    record = (results / "runs/asam.seed0.test.json").read_text()
+    (tmp_path / "asam.seed0.test.json").write_text(record)
+    runs = [dict(name="plain", seeds=[0]), dict(name="asam", seeds=[0])]
+    series = tmp_path / "series.json"
+
+    def main(*options, **entry):
+        content = dict(protocol="cityscapes-c", runs=[*runs, dict(name="last", seeds=[0], **entry)])
+        series.write_text(json.dumps(content))
+        monkeypatch.setattr("sys.argv", ["make_table.py", str(series), str(tmp_path), *options])
+        return make_table.main(), capsys.readouterr().err
+
+    status, said = main("--plot-runs", "nobody")
+    assert (status, said) == (2, "error: no records of nobody to plot; there are: asam\n")
+    status, said = main()
+    assert status == 0
+    assert "note: plain has no record of split 'test'; mCE and differences are to asam" in said
+    runs[0:1] = [dict(name="plain", seeds=[0], baseline="plain"), dict(name="other", seeds=[0])]
+    runs[2]["baseline"] = "other"
+    status, said = main("--trade-off", str(tmp_path / "chart.png"))
+    assert (status, said) == (2, "error: no records of plain and the runs beside it to draw\n")
+    status, said = main(baseline="palin")
+    assert status == 2
+    assert "the baseline palin is no run of the series; it has: plain, other, asam, last" in said
 
 
 @pytest.mark.parametrize(("values", "text"), [([1.25], "1.2"), ([1.0, 3.0], "2.0 ± 1.4")])
