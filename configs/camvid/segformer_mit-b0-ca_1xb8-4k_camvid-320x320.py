@@ -1,11 +1,3 @@
-# Combined augmentations as plain data augmentation: half of the loss on clean images, half on
-# altered ones, batch norms over both, as in a batch of twice the size. clean_weight=0 and a weight
-# of 1 train on altered images alone, at the cost of a stock training.
-_base_ = ["./segformer_mit-b0_1xb8-4k_camvid-320x320.py"]
-model = dict(
-    type="MultiViewEncoderDecoder",
-    views=dict(altered=dict(type="CombinedAugmentations")),
-    terms=[dict(type="TaskLossTerm", weight=0.5, view="altered")],
-    clean_weight=0.5,
-    norm_statistics="joint",
-)
+# Combined augmentations as plain data augmentation.
+_base_ = ["./segformer_mit-b0_1xb8-4k_camvid-320x320.py", "../_base_/views/ca.py"]
+model = _base_.combined_augmentations
