@@ -38,7 +38,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from reports import conditions, size_of
 from step_time import CONFIG, build
-from timed_steps import Stepper, random_batch, summary
+from timed_steps import Stepper, first_line, random_batch, summary
 
 from mmseg_robust.models.fused_attention import fuse_attention
 
@@ -173,7 +173,7 @@ def warmed_up(args: argparse.Namespace, case: Case, variant: Variant, folder: st
             stepper = step_stepper(case, variant, folder)
         stepper.run(args.warm_up, keep=False)
     except Exception as error:  # a compiler may raise anything
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return first_line(error)
     stepper.peak = 0  # compiling and choosing algorithms take memory of their own
     return stepper
 

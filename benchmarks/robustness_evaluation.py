@@ -52,9 +52,9 @@ from mmseg_robust.compat import load_imagecorruptions
 from mmseg_robust.corruptions import Cell, get_protocol
 from mmseg_robust.corruptions.glass_blur_reference import glass_blur
 from mmseg_robust.datasets.synthetic_streets import draw_scene
-from mmseg_robust.engine.loops.cells_loop import algorithms_by_rule
+from mmseg_robust.engine.loops.cells_loop import model_as_tested
 from mmseg_robust.evaluation.provenance import package_versions
-from mmseg_robust.models.fused_attention import ATTENTION, attention_as
+from mmseg_robust.models.fused_attention import ATTENTION
 
 CONFIG = "mmseg::segformer/segformer_mit-b{}_8xb1-160k_cityscapes-1024x1024.py"
 TEST_MODES = dict(
@@ -148,13 +148,10 @@ def time_forward(args: argparse.Namespace, root: Path, passes: int) -> dict[str,
 
         def work(inputs: torch.Tensor = inputs, batch: int = batch) -> None:
             samples = [SegDataSample(metainfo=dict(meta)) for _ in range(batch)]
-            with (
-                torch.autocast(device.type, enabled=args.fp16, dtype=torch.float16),
-                attention_as(model, args.attention),
-            ):
+            with torch.autocast(device.type, enabled=args.fp16, dtype=torch.float16):
                 model.predict(inputs, samples)
 
-        with algorithms_by_rule(), torch.autocast(device.type, enabled=False):  # as the loop
+        with model_as_tested(model, args.attention):
             work()
             times = [seconds(work) for _ in range(args.repeats)]
         by_batch[batch] = statistics.median(times) / batch

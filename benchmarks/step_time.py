@@ -145,9 +145,10 @@ def main() -> None:
         }
         failed = take_turns(steppers, args)
     results = compared(steppers, "plain", failed)
-    for name, row in results.items():
-        if name in steppers and steppers[name].drawing:
-            row["drawing_median_ms"] = statistics.median(steppers[name].drawing)
+    for name, stepper in steppers.items():
+        row = results[name]
+        if stepper.drawing:
+            row["drawing_median_ms"] = statistics.median(stepper.drawing)
             row["drawing_share"] = row["drawing_median_ms"] / row["median_ms"]
     report = dict(
         benchmark="step_time",

@@ -156,12 +156,17 @@ class Stepper:
         return a.elapsed_time(b) if self.cuda else (b - a) * 1000
 
 
+def first_line(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 def lack_of_memory(work: Callable[[], None]) -> str:
     """Does it; the first line of the error if the device's memory is too small for it."""
     try:
         work()
     except torch.cuda.OutOfMemoryError as error:
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return first_line(error)
     return ""
 
 

@@ -94,12 +94,11 @@ def further_columns(series: dict, folder: Path, split: str) -> Columns:
     return columns
 
 
-def cost_columns(path: Path, names: list[str]) -> Columns:
+def cost_columns(results: dict[str, dict], names: list[str]) -> Columns:
     """Step time, device time and peak memory over the first of the names; one figure a run.
 
     None where that one was not timed: what the others are over is another run then.
     """
-    results = json.loads(path.read_text())["results"]
     ratios = {
         "step time": "ratio_by_round", "device time": "ratio_of_device", "memory": "ratio_of_peaks"
     }  # fmt: skip
@@ -287,6 +286,7 @@ def main() -> int:
     if args.trade_off and main_group not in groups:
         print(f"error: no records of {main_group} and the runs beside it to draw", file=sys.stderr)
         return 2
+    timed = json.loads(args.cost.read_text())["results"] if args.cost else {}
     tables = []
     for first, group in groups.items():
         if first not in group:
@@ -295,7 +295,7 @@ def main() -> int:
                 f"{next(iter(group))}",
                 file=sys.stderr,
             )
-        cost = cost_columns(args.cost, list(group)) if args.cost else {}
+        cost = cost_columns(timed, list(group))
         tables.append(table(group, of_these(further, group), cost))
     print("\n\n".join(tables))
     if args.plot:

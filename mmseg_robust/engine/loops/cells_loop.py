@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.amp import autocast
+from torch import nn
 
 from mmseg_robust.corruptions import get_protocol
 from mmseg_robust.corruptions.backends import get_backend
@@ -40,6 +41,25 @@ def algorithms_by_rule() -> Iterator[None]:
         yield
     finally:
         cudnn.benchmark, cudnn.deterministic = before
+
+
+@contextmanager
+def model_as_tested(model: nn.Module, attention: str) -> Iterator[None]:
+    """Has a model compute as the loops do, and cast each weight once, not each batch.
+
+    The outermost autocast drops its copies of the weights when it ends. This one is off and does
+    nothing but to be that.
+
+    Args:
+        model (nn.Module): The model.
+        attention (str): How to compute attention, ``'fused'`` or ``'stock'``.
+    """
+    with (
+        algorithms_by_rule(),
+        attention_as(model, attention),
+        torch.autocast(model_device(model).type, enabled=False),
+    ):
+        yield
 
 
 class CellsLoop(BaseLoop):
@@ -101,20 +121,9 @@ class CellsLoop(BaseLoop):
         """Calls the hooks' method of a moment such as ``before_{}_iter``."""
         self.runner.call_hook(moment.format(self.stage), **arguments)
 
-    @contextmanager
-    def _model_as_tested(self) -> Iterator[None]:
-        """Has the model compute attention as is set, and cast each weight once, not each batch.
-
-        The outermost autocast drops its copies of the weights when it ends. This one is off and
-        does nothing but to be that.
-        """
-        model = self.runner.model
-        with (
-            algorithms_by_rule(),
-            attention_as(model, self.attention),
-            torch.autocast(model_device(model).type, enabled=False),
-        ):
-            yield
+    def _model_as_tested(self) -> AbstractContextManager[None]:
+        """Has the model compute as :func:`model_as_tested` says."""
+        return model_as_tested(self.runner.model, self.attention)
 
     def _empty_sums(self) -> ResultSums:
         return self.task.empty_sums(self.cells.dataset.num_images, len(self.protocol.passes))

@@ -89,24 +89,21 @@ def test_draws_the_trade_off(tmp_path):
     assert (tmp_path / "chart.png").stat().st_size > 5000
 
 
-def test_cost_columns(tmp_path):
+def test_cost_columns():
     """Runs that were not timed, and timed ones that have no record, have no place in the table."""
     rows: dict = {
         name: dict(ratio_by_round=r, ratio_of_peaks=2 * r) for name, r in [("a", 1), ("b", 3)]
     }
     rows["a"]["ratio_of_device"] = 1.5
     rows["d"] = dict(error="OutOfMemoryError: 1 GiB")
-    path = tmp_path / "cost.json"
-    path.write_text(json.dumps(dict(results=rows)))
     rows["b"]["ratio_of_device"] = 4.5
-    path.write_text(json.dumps(dict(results=rows)))
-    assert make_table.cost_columns(path, ["a", "b", "c", "d"]) == {
+    assert make_table.cost_columns(rows, ["a", "b", "c", "d"]) == {
         "step time": {"a": {0: 1}, "b": {0: 3}},
         "device time": {"a": {0: 1}, "b": {0: 3}},
         "memory": {"a": {0: 1}, "b": {0: 3}},
     }
-    assert make_table.cost_columns(path, ["b"])["memory"] == {"b": {0: 1}}
-    assert make_table.cost_columns(path, ["c", "a"]) == {}, "over another run"
+    assert make_table.cost_columns(rows, ["b"])["memory"] == {"b": {0: 1}}
+    assert make_table.cost_columns(rows, ["c", "a"]) == {}, "over another run"
 
 
 def test_no_records(tmp_path, monkeypatch, capsys):
