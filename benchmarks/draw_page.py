@@ -37,22 +37,25 @@ The plain step's peak memory in the `step_time` files of B0, B0 with short block
 B5 at batch 2 still holds its warm-up, which the script leaves out by now: the ratios of memory in
 them are up to 1.4 % too low.
 
-The evaluations of B5, of 500 images, in slide mode and beside 4 stock workers, the steps in
-`b0_batch8`, `b0_batch8_views`, `b0_cwfa` and `b0_all`, `b5_kept_casts` and `series_cost` were
-measured with a card and 6 to 16 cores to themselves, while other cards of the machine trained;
-`scaling` with both cards and all 32 cores.
+The evaluations, the steps in `b0_batch8`, `b0_batch8_views`, `b0_cwfa`, `b0_all` and `b5_views`,
+`b5_kept_casts` and `series_cost` were measured with a card and 6 to 16 cores to themselves (16
+beside stock), while other cards of the machine trained; `scaling` and `scaling_evaluation` with
+both cards and all 32 cores.
 
-CWFA adds its shift in one kernel with its making in the files `b0_cwfa`, `b0_all`, `series_cost`
-and `scaling`; the others are older. The evaluation casts each weight once in fp16 in `b5_slide`
-alone. A B0 step at batch 2 waits for the host, whose speed drifts by a fifth and more within a run:
-there the ratio of the device's work says more than that of the step. B5 in slide mode was timed
-beside a bare forward pass of batches of two images alone, so that its ratio below 1 says nothing;
-larger batches are to come.
+CWFA adds its shift in one kernel with its making in the files `b0_cwfa`, `b0_all`, `series_cost`,
+`scaling` and `b5_views`; the others are older. A B0 step at batch 2 waits for the host, whose speed
+drifts by a fifth and more within a run: there the ratio of the device's work says more than that of
+the step.
 
-All evaluations ran with cuDNN's trials of algorithms on, as stock configs have it. These differ
-from process to process, and so did the records of one GPU and of two in `scaling`; without them six
-images gave equal records. The robustness loops turn them off since; their times without are to
-come.
+Most of what an evaluation spends outside the forward pass, the start and the report, does not grow
+with the images (B0: 5.6 s with 32, 6.4 s with 64). So the ratios of 10 and of 32 images are those
+of short runs, and the files `robustness_evaluation_cells` are there for their memory alone.
+
+The evaluations in `scaling`, `robustness_evaluation_b5` and `robustness_evaluation_slide` ran with
+cuDNN's trials of algorithms on, as stock configs have it, and casts in fp16 at each use. The trials
+differ from process to process, and so did the records of one GPU and of two in `scaling`. The
+robustness loops turn them off since: all other evaluations are of that state, and the records in
+`scaling_evaluation` are equal.
 
 ![The benchmarks with their bars](images/benchmarks.png)
 

@@ -71,12 +71,12 @@ WANTED = {
     "stock.16": Wanted(
         "faster than the stock loop with 16 workers", "times", Bar("≥", 1.7),
         "robustness_evaluation_stock_h200.json",
-        "--images 32 --protocol cityscapes-c-light --workers 16", panel="stock",
+        "--images 32 --stock-severity 3 --released --workers 16 4", panel="stock",
     ),
     "stock.4": Wanted(
         "faster than the stock loop with 4 workers", "times", Bar("≥", 6),
-        "robustness_evaluation_stock4_h200.json",
-        "--images 32 --stock-severity 3 --released --workers 4", panel="stock",
+        "robustness_evaluation_stock_h200.json",
+        "--images 32 --stock-severity 3 --released --workers 16 4", panel="stock",
     ),
     "loop.minutes": Wanted(
         "B0, whole cityscapes-c on 500 images", "minutes", Bar("<", 7.5),

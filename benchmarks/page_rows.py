@@ -119,9 +119,12 @@ def evaluation_rows(result: Result) -> Iterator[Row]:
     key = "loop.forward" if whole else ""
     short = f"B{settings['variant']} {settings['mode']}{', fp16' if settings['fp16'] else ''}"
     label = f"{short}, {settings['images']} x {content['passes']} passes"
-    yield Row(key, what, "times", ratio, note, "loop", label)
+    yield Row(key, what, "times", ratio, note, "loop" if whole else "", label)
     key = "loop.minutes" if WHOLE_TEST.items() <= settings.items() else ""
     yield Row(key, f"the loop itself; {name}", "minutes", own / 60)
+    if "peak_gib" in content["loop"]:  # not in the oldest files
+        what = f"memory, cells_per_batch={settings['cells_per_batch']}; {name} ({settings['mode']})"
+        yield Row("", what, "GiB", content["loop"]["peak_gib"], "peak of the whole test")
     for workers, times in content["times_faster_than_stock"].items():
         what = f"faster than the stock loop with {workers} workers; {name}"
         stock = content["stock_seconds_by_workers"][workers]
