@@ -34,28 +34,30 @@ of the result. Ratios of steps and of attention are medians over the rounds, in 
 are compared take turns; those of medians and of minima stand beside them.
 
 The plain step's peak memory in the `step_time` files of B0, B0 with short blocks, its methods and
-B5 at batch 2 still holds its warm-up, which the script leaves out by now: the ratios of memory in
-them are up to 1.4 % too low.
+B5 (`b5`) at batch 2 still holds its warm-up, which the script leaves out by now: the ratios of
+memory in them are up to 1.4 % too low.
 
 The evaluations, the steps in `b0_batch8`, `b0_batch8_views`, `b0_cwfa`, `b0_all` and `b5_views`,
 `b5_kept_casts` and `series_cost` were measured with a card and 6 to 16 cores to themselves (16
 beside stock), while other cards of the machine trained; `scaling` and `scaling_evaluation` with
 both cards and all 32 cores.
 
-CWFA adds its shift in one kernel with its making in the files `b0_cwfa`, `b0_all`, `series_cost`,
-`scaling` and `b5_views`; the others are older. A B0 step at batch 2 waits for the host, whose speed
+CWFA adds its shift in one kernel with its making in the files `b0_cwfa`, `b0_all`, `series_cost`
+and `scaling`; the others with CWFA are older. A step at batch 2 waits for the host, whose speed
 drifts by a fifth and more within a run: there the ratio of the device's work says more than that of
 the step.
 
-Most of what an evaluation spends outside the forward pass, the start and the report, does not grow
-with the images (B0: 5.6 s with 32, 6.4 s with 64). So the ratios of 10 and of 32 images are those
-of short runs, and the files `robustness_evaluation_cells` are there for their memory alone.
+Start and report of an evaluation take a few seconds whatever the number of images (B0: 5.6 s
+outside the forward pass with 32 images, 6.4 s with 64, 24 s with 500). So the ratios of 10 and of
+32 images are those of short runs, and the files `robustness_evaluation_cells` are there for their
+memory alone. A ratio below or near 1 where the largest batch of the forward pass was 4, as in
+`robustness_evaluation_b5` and `robustness_evaluation_slide`, says little: larger ones are faster.
 
 The evaluations in `scaling`, `robustness_evaluation_b5` and `robustness_evaluation_slide` ran with
-cuDNN's trials of algorithms on, as stock configs have it, and casts in fp16 at each use. The trials
-differ from process to process, and so did the records of one GPU and of two in `scaling`. The
-robustness loops turn them off since: all other evaluations are of that state, and the records in
-`scaling_evaluation` are equal.
+cuDNN's trials of algorithms on, as stock configs have it (the latter two in fp16 with casts at
+each use). The trials differ from process to process, and so did the records of one GPU and of two
+in `scaling`. The robustness loops turn them off since: all other evaluations are of that state, and
+the records in `scaling_evaluation` are equal.
 
 ![The benchmarks with their bars](images/benchmarks.png)
 
