@@ -183,11 +183,11 @@ def _predicted_share(logits: Tensor, prediction: Tensor) -> Tensor:
     """
     chosen = prediction.clamp(0, len(logits) - 1)[None]
     largest = logits.gather(0, chosen)[0].float()
-    total, term = torch.zeros_like(largest), torch.empty_like(largest)
+    total = torch.zeros_like(largest)
     # Of a batch in channels-last the classes of a pixel lie together: a CPU reads a class after the
     # other faster from a copy.
     for logit in logits.contiguous():
-        total += torch.sub(logit.float(), largest, out=term).mul_(LOG2_E).exp2_()
+        total += (logit.float() - largest).mul_(LOG2_E).exp2_()
     return total.reciprocal_()
 
 
