@@ -56,6 +56,11 @@ class Wanted:
 
 
 ENGINE = "corruption_engine_h200.json"
+STOCK = dict(
+    file="robustness_evaluation_stock_h200.json",
+    options="--images 32 --stock-severity 3 --released --workers 16 4",
+    panel="stock",
+)
 WANTED = {
     "engine.mean": Wanted("mean over the 19", "ms an image", Bar("≤", 1), ENGINE),
     "engine.slowest": Wanted("slowest corruption", "ms an image", Bar("≤", 5), ENGINE),
@@ -69,14 +74,10 @@ WANTED = {
         "robustness_evaluation_h200.json", "--images 64 --workers", panel="loop",
     ),
     "stock.16": Wanted(
-        "faster than the stock loop with 16 workers", "times", Bar("≥", 1.7),
-        "robustness_evaluation_stock_h200.json",
-        "--images 32 --stock-severity 3 --released --workers 16 4", panel="stock",
+        "faster than the stock loop with 16 workers", "times", Bar("≥", 1.7), **STOCK
     ),
     "stock.4": Wanted(
-        "faster than the stock loop with 4 workers", "times", Bar("≥", 6),
-        "robustness_evaluation_stock_h200.json",
-        "--images 32 --stock-severity 3 --released --workers 16 4", panel="stock",
+        "faster than the stock loop with 4 workers", "times", Bar("≥", 6), **STOCK
     ),
     "loop.minutes": Wanted(
         "B0, whole cityscapes-c on 500 images", "minutes", Bar("<", 7.5),

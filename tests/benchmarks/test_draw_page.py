@@ -133,6 +133,21 @@ def test_the_minutes_of_the_whole_test(page: Any) -> None:
     assert line_of(text, "with 16 workers")[3] == "not measured yet"
 
 
+def test_the_memory_of_a_short_evaluation(page: Any) -> None:
+    settings = dict(
+        variant=0, images=4, protocol="cityscapes-c-light", mode="whole", cells_per_batch=2,
+        size=[2048, 1024], fp16=False,
+    )  # fmt: skip
+    report = dict(
+        settings=settings, passes=9, device="M", versions=VERSIONS, loop_over_forward=5.0,
+        loop=dict(seconds=2.5, peak_gib=2.75), times_faster_than_stock={},
+        forward=dict(seconds=0.5, ms_an_image={"1": 12.0}),
+    )  # fmt: skip
+    text = page(robustness_evaluation_cells2=report)
+    assert line_of(text, "memory, cells_per_batch=2")[1:4] == ["2.750 GiB", "", ""]
+    assert line_of(text, "loop over bare forward pass")[1:4] == ["5.000 times", "", ""]
+
+
 def test_without_files_nothing_is_measured_yet(tool: ModuleType, tmp_path: Path) -> None:
     assert tool.main(["--results", str(tmp_path / "none"), "--docs", str(tmp_path)]) == 0
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
